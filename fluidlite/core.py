@@ -1,0 +1,34 @@
+"""Fluid's `fluid.core` by name: what its C++ module showed to Python programs."""
+
+from .dtypes import VarType
+from .errors import EnforceNotMet
+from .lod_tensor import LoDTensor
+from .places import CPUPlace, CUDAPinnedPlace, CUDAPlace, is_compiled_with_cuda
+from .scope import Scope
+from .selected_rows import SelectedRows
+
+
+class VarDesc:
+    """Holder of `VarType`, as in ``fluid.core.VarDesc.VarType.FP32``."""
+
+    VarType = VarType
+
+
+def get_cuda_device_count():
+    """0: there are no GPUs to use."""
+    return 0
+
+
+__all__ = [
+    "CPUPlace",
+    "CUDAPinnedPlace",
+    "CUDAPlace",
+    "EnforceNotMet",
+    "LoDTensor",
+    "Scope",
+    "SelectedRows",
+    "VarDesc",
+    "VarType",
+    "get_cuda_device_count",
+    "is_compiled_with_cuda",
+]

@@ -1,0 +1,90 @@
+"""The errors of fluidlite: one sentence first, then expected, actual, where, and what to do.
+
+Every error is an `EnforceNotMet` (Fluid's name, also `fluid.core.EnforceNotMet`) and at the same time the built-in
+exception that Python users would catch: ``InvalidArgumentError`` is a ``ValueError``, ``OutOfRangeError`` an
+``IndexError``, and so on.
+"""
+
+import os
+import sys
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+class EnforceNotMet(Exception):
+    """Base of all errors that fluidlite raises on purpose.
+
+    Args:
+        summary: one sentence that names the variable or op and says what is wrong.
+        expected, actual: what was asked for and what came, as short texts (optional).
+        where: the place in the user's code that made the op or variable (optional).
+        hint: what to do about it (optional).
+    """
+
+    def __init__(self, summary, *, expected=None, actual=None, where=None, hint=None):
+        super().__init__(summary)
+        self.summary = summary
+        self.expected = expected
+        self.actual = actual
+        self.where = where
+        self.hint = hint
+
+    def __str__(self):
+        parts = [self.summary]
+        for label in ("expected", "actual", "where", "hint"):
+            text = getattr(self, label)
+            if text is not None:
+                parts.append(f"  {label}: {text}")
+        return "\n".join(parts)
+
+
+class InvalidArgumentError(EnforceNotMet, ValueError):
+    """A value, shape or setting is not acceptable."""
+
+
+class InvalidTypeError(EnforceNotMet, TypeError):
+    """A Python type or a data type is not acceptable."""
+
+
+class OutOfRangeError(EnforceNotMet, IndexError):
+    """An id or index lies outside its table or axis."""
+
+
+class NotFoundError(EnforceNotMet, LookupError):
+    """A variable, op or feed of that name does not exist."""
+
+
+class UnavailableError(EnforceNotMet, RuntimeError):
+    """The object is not in a state to do this (closed, not initialized, not supported here)."""
+
+
+class ResourceExhaustedError(EnforceNotMet, MemoryError):
+    """More memory would be needed than the machine has."""
+
+
+class NonFiniteError(EnforceNotMet, FloatingPointError):
+    """A NaN or an infinity where only finite numbers make sense."""
+
+
+def user_site():
+    """The innermost place outside this package on the call stack, as ``(file, line, function)``, or None."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if not code.co_filename.startswith(_PACKAGE) and not code.co_filename.startswith("<frozen"):
+            return code.co_filename, frame.f_lineno, code.co_name
+        frame = frame.f_back
+    return None
+
+
+def format_site(site):
+    """``(file, line, function)`` in the form of a Python traceback, or None."""
+    return None if site is None else 'File "{}", line {}, in {}'.format(*site)
+
+
+def nearest(name, names):
+    """A hint that names the closest of `names`, or None when none is close."""
+    import difflib  # here, because only errors need it and `import fluidlite` should be quick
+
+    close = difflib.get_close_matches(name, list(names), n=2, cutoff=0.6)
+    return "did you mean {}?".format(" or ".join(repr(c) for c in close)) if close else None

@@ -1,0 +1,16 @@
+"""The ops, by family. Importing this package fills the table of `registry`."""
+
+from . import (
+    activation,
+    compare,
+    creation,
+    elementwise,
+    embedding,
+    loss,
+    manipulation,
+    matmul,
+    metric,
+    optimizer,
+    reduction,
+    slicing,
+)

@@ -1,0 +1,400 @@
+"""Sums, means, extremes and norms, over some dimensions or over all of them, and the sum of several variables."""
+
+import math
+
+import numpy as np
+
+from ..dtypes import VarType
+from ..selected_rows import SelectedRows
+from .broadcasting import NUMBERS
+from .registry import Meta, OpDef, OpSpec, Slot, grad_name, grad_spec, register_op
+
+# Elements that are squared at a time; a constant, so that the order of a sum depends on nothing else.
+_BLOCK = 1 << 14
+
+
+@register_op
+class Mean(OpDef):
+    """Out = the mean of all elements of X, of shape (1,); NaN when there are none. Source: Fluid's layers.mean."""
+
+    type = "mean"
+    inputs = (Slot("X", dtypes="float"),)
+    outputs = (Slot("Out"),)
+
+    def infer_shape(self, x):
+        return Meta((1,), x.dtype)
+
+    def run(self, x, out):
+        array = out((1,))
+        array[0] = np.add.reduce(x, axis=None) / x.size if x.size else np.nan
+        return array
+
+    def make_grad(self, spec):
+        return [grad_spec(spec, inputs=("X",))]
+
+
+@register_op
+class MeanGrad(OpDef):
+    """Gradient of `mean`: X@GRAD = Out@GRAD / (number of elements) everywhere, without filling an array."""
+
+    type = "mean_grad"
+    inputs = (Slot("X", dtypes="float"), Slot("Out@GRAD", dtypes="float"))
+    outputs = (Slot("X@GRAD"),)
+    differentiable = False
+
+    def infer_shape(self, x, out_grad):
+        return Meta(x.shape, x.dtype)
+
+    def run(self, x, out_grad, out):
+        return out.spread(out_grad.flat[0] / max(x.size, 1), x.shape)
+
+
+class _Reduce(OpDef):
+    inputs = (Slot("X", dtypes=NUMBERS),)
+    outputs = (Slot("Out"),)
+    attrs = {"dim": [0], "keep_dim": False, "reduce_all": False}
+    lod_from = "X"
+
+    def __init__(self, attrs=None, names=None):
+        super().__init__(attrs, names)
+        dim = self.attr["dim"]
+        self.dims = tuple(dim) if isinstance(dim, list | tuple) else (dim,)
+        # Sequences end where their dimension is reduced. Fluid's layers give dim = [0] with reduce_all.
+        if 0 in self.dims or self.attr["reduce_all"]:
+            self.lod_from = None
+
+    def axes(self, rank):
+        """The reduced dimensions of an X of that rank, ascending."""
+        if self.attr["reduce_all"] or not self.dims:
+            return tuple(range(rank))
+        for i, d in enumerate(self.dims):
+            if not -rank <= d < rank:
+                self.fail(
+                    f"The reduce dim index {i} should be in the range [-dimension(X), dimension(X)] which dimesion = "
+                    f"{rank}. But received dim index = {d}.",
+                    expected=f"-{rank} <= dim < {rank}, the rank of {self.var('X')}",
+                    actual=f"dim = {list(self.dims)}",
+                )
+        return tuple(sorted({d % rank for d in self.dims}))
+
+    def shapes(self, x_shape):
+        """(reduced dimensions, X's shape with ones there, Out's shape)."""
+        axes = self.axes(len(x_shape))
+        kept = tuple([1 if i in axes else d for i, d in enumerate(x_shape)])
+        if self.attr["keep_dim"]:
+            return axes, kept, kept
+        return axes, kept, tuple([d for i, d in enumerate(x_shape) if i not in axes]) or (1,)
+
+    def infer_shape(self, x):
+        return Meta(self.shapes(x.shape)[2], x.dtype)
+
+
+class _ReduceGrad(_Reduce):
+    inputs = (Slot("X", dtypes="float"), Slot("Out@GRAD", dtypes="float"))
+    outputs = (Slot("X@GRAD"),)
+    lod_from = None
+    differentiable = False
+
+    def infer_shape(self, x, out_grad):
+        return Meta(x.shape, x.dtype)
+
+
+@register_op
+class ReduceSum(_Reduce):
+    """Out = the sum of X over the dimensions `dim` (all of them with `reduce_all` or an empty `dim`).
+
+    X: any shape, floats or integers. Out: X's shape without those dimensions, or with ones there if `keep_dim`; (1,)
+    when none is left. Source: Fluid's layers.reduce_sum, but right for several dimensions.
+    """
+
+    type = "reduce_sum"
+
+    def run(self, x, out):
+        axes, kept, shape = self.shapes(x.shape)
+        array = out(shape)
+        np.add.reduce(x, axis=axes, keepdims=True, out=array.reshape(kept))
+        return array
+
+    def make_grad(self, spec):
+        return [grad_spec(spec, inputs=("X",))]
+
+
+@register_op
+class ReduceSumGrad(_ReduceGrad):
+    """Gradient of `reduce_sum`: Out@GRAD in every place that was summed, as a read-only view."""
+
+    type = "reduce_sum_grad"
+    views = {"X@GRAD": "Out@GRAD"}
+
+    def run(self, x, out_grad, out):
+        if out_grad.size == 1:
+            return out.spread(out_grad.flat[0], x.shape)
+        return np.broadcast_to(out_grad.reshape(self.shapes(x.shape)[1]), x.shape)
+
+
+@register_op
+class ReduceMean(_Reduce):
+    """Out = the mean of X over the dimensions `dim`; NaN over no elements. Shapes as in `reduce_sum`.
+
+    Integers are truncated towards zero, as in Fluid. Source: Fluid's layers.reduce_mean.
+    """
+
+    type = "reduce_mean"
+
+    def run(self, x, out):
+        axes, kept, shape = self.shapes(x.shape)
+        array, count = out(shape), math.prod([x.shape[i] for i in axes])
+        np.add.reduce(x, axis=axes, keepdims=True, out=array.reshape(kept))
+        if count == 0:
+            array.fill(np.nan if x.dtype.kind == "f" else 0)
+            return array
+        return np.divide(array, count, out=array, casting="unsafe")
+
+    def make_grad(self, spec):
+        return [grad_spec(spec, inputs=("X",))]
+
+
+@register_op
+class ReduceMeanGrad(_ReduceGrad):
+    """Gradient of `reduce_mean`: Out@GRAD / (number of elements) in every place, as a read-only view."""
+
+    type = "reduce_mean_grad"
+    views = {"X@GRAD": "Out@GRAD"}
+
+    def run(self, x, out_grad, out):
+        axes, kept, _ = self.shapes(x.shape)
+        count = max(math.prod([x.shape[i] for i in axes]), 1)
+        if out_grad.size == 1:
+            return out.spread(out_grad.flat[0] / count, x.shape)
+        share = np.divide(out_grad.reshape(kept), count, out=out(kept))
+        return np.broadcast_to(share, x.shape)
+
+
+class _ReduceExtreme(_Reduce):
+    # The NumPy function of two whose reduction it is.
+    pick = None
+
+    def run(self, x, out):
+        axes, kept, shape = self.shapes(x.shape)
+        array = out(shape)
+        if array.size and not x.size:
+            self.fail(
+                f"{self.var('X')} has no elements to choose from.",
+                expected="at least one element along the reduced dimensions",
+                actual=f"shape {list(x.shape)}, dim = {list(axes)}",
+            )
+        if array.size:
+            self.pick.reduce(x, axis=axes, keepdims=True, out=array.reshape(kept))
+        return array
+
+    def make_grad(self, spec):
+        return [grad_spec(spec, inputs=("X",), outputs=("Out",))]
+
+
+class _ReduceExtremeGrad(_ReduceGrad):
+    inputs = (Slot("X", dtypes="float"), Slot("Out", dtypes="float"), Slot("Out@GRAD", dtypes="float"))
+
+    def infer_shape(self, x, extreme, out_grad):
+        return Meta(x.shape, x.dtype)
+
+    def run(self, x, extreme, out_grad, out):
+        kept = self.shapes(x.shape)[1]
+        # The comparison is stored as 0.0 and 1.0 where the result will lie: no mask to allocate.
+        array = np.equal(x, extreme.reshape(kept), out=out(x.shape))
+        return np.multiply(array, out_grad.reshape(kept), out=array)
+
+
+@register_op
+class ReduceMax(_ReduceExtreme):
+    """Out = the largest element of X over the dimensions `dim`. Shapes as in `reduce_sum`.
+
+    Errors: InvalidArgumentError over no elements. Source: Fluid's layers.reduce_max.
+    """
+
+    type = "reduce_max"
+    pick = np.maximum
+
+
+@register_op
+class ReduceMaxGrad(_ReduceExtremeGrad):
+    """Gradient of `reduce_max`: Out@GRAD in every place that holds the maximum, all of them if there are several."""
+
+    type = "reduce_max_grad"
+
+
+@register_op
+class ReduceMin(_ReduceExtreme):
+    """Out = the smallest element of X over the dimensions `dim`. Shapes as in `reduce_sum`.
+
+    Errors: InvalidArgumentError over no elements. Source: Fluid's layers.reduce_min.
+    """
+
+    type = "reduce_min"
+    pick = np.minimum
+
+
+@register_op
+class ReduceMinGrad(_ReduceExtremeGrad):
+    """Gradient of `reduce_min`: Out@GRAD in every place that holds the minimum, all of them if there are several."""
+
+    type = "reduce_min_grad"
+
+
+@register_op
+class Sum(OpDef):
+    """Out = X[0] + X[1] + ..., in this order, all of one shape.
+
+    SelectedRows alone make a SelectedRows, whose chunks are theirs, uncopied; together with tensors, a tensor. The
+    gradient of each X is a `scale` op. Source: Fluid's layers.sum.
+    """
+
+    type = "sum"
+    inputs = (Slot("X", many=True, rows=True, dtypes=NUMBERS),)
+    outputs = (Slot("Out", rows=True),)
+    lod_from = "X"
+    # The chunks of a SelectedRows; a tensor is made anew.
+    views = {"Out": "X"}
+
+    def _check(self, shapes):
+        for k, shape in enumerate(shapes):
+            same = len(shape) == len(shapes[0]) and all(
+                a == b or -1 in (a, b) for a, b in zip(shape, shapes[0], strict=True)
+            )
+            if not same:
+                self.fail(
+                    f"The input tensor X of SumOp must have same dimensions. But received X[0]'s shape = "
+                    f"{list(shapes[0])}, X[{k}]'s shape = {list(shape)} ({self.var('X')}).",
+                    expected=str(list(shapes[0])),
+                    actual=str(list(shape)),
+                )
+
+    def infer_shape(self, xs):
+        shapes = [x.shape for x in xs]
+        self._check(shapes)
+        sparse = all(x.type == VarType.SELECTED_ROWS for x in xs)
+        known = tuple([max(dims) for dims in zip(*shapes, strict=True)])
+        return Meta(known, xs[0].dtype, VarType.SELECTED_ROWS if sparse else VarType.LOD_TENSOR)
+
+    def run(self, xs, out):
+        self._check([x.shape for x in xs])
+        dense = [x for x in xs if not isinstance(x, SelectedRows)]
+        if not dense:
+            return SelectedRows.from_chunks([chunk for x in xs for chunk in x.chunks], xs[0].height)
+        array = out(xs[0].shape)
+        if len(dense) == 1:
+            np.copyto(array, dense[0])
+        else:
+            np.add(dense[0], dense[1], out=array)
+        for x in dense[2:]:
+            np.add(array, x, out=array)
+        for x in xs:
+            if isinstance(x, SelectedRows):
+                x.add_to(array)
+        return array
+
+    def make_grad(self, spec):
+        grad = [grad_name(spec.outputs["Out"][0])]
+        return [OpSpec("scale", {"X": grad}, {"Out": [grad_name(x)]}, {"scale": 1.0}) for x in spec.inputs["X"]]
+
+
+@register_op
+class SquaredL2Norm(OpDef):
+    """Out = the sum of X^2, of shape (1,). Squares are summed pairwise in blocks, the blocks in float64."""
+
+    type = "squared_l2_norm"
+    inputs = (Slot("X", dtypes="float"),)
+    outputs = (Slot("Out"),)
+
+    def infer_shape(self, x):
+        return Meta((1,), x.dtype)
+
+    def run(self, x, out):
+        flat, total = x.reshape(-1), 0.0
+        squares = np.empty(min(flat.size, _BLOCK), x.dtype)
+        for start in range(0, flat.size, _BLOCK):
+            block = flat[start : start + _BLOCK]
+            total += float(np.add.reduce(np.square(block, out=squares[: block.size])))
+        array = out((1,))
+        array[0] = total
+        return array
+
+    def make_grad(self, spec):
+        return [grad_spec(spec, inputs=("X",))]
+
+
+@register_op
+class SquaredL2NormGrad(OpDef):
+    """Gradient of `squared_l2_norm`: X@GRAD = 2 Out@GRAD X."""
+
+    type = "squared_l2_norm_grad"
+    inputs = (Slot("X", dtypes="float"), Slot("Out@GRAD", dtypes="float"))
+    outputs = (Slot("X@GRAD"),)
+    inplace = {"X@GRAD": "X"}
+    differentiable = False
+
+    def infer_shape(self, x, out_grad):
+        return Meta(x.shape, x.dtype)
+
+    def run(self, x, out_grad, out):
+        return np.multiply(x, 2 * out_grad.flat[0], out=out(x.shape))
+
+
+@register_op
+class Norm(OpDef):
+    """Out = X / Norm, where Norm = the square root of (the sum of X^2 along `axis` + epsilon), with a 1 at `axis`.
+
+    Source: Fluid's layers.l2_normalize.
+    """
+
+    type = "norm"
+    inputs = (Slot("X", dtypes="float"),)
+    outputs = (Slot("Out"), Slot("Norm"))
+    attrs = {"axis": -1, "epsilon": 1e-10}
+
+    def infer_shape(self, x):
+        axis, rank = self.attr["axis"], len(x.shape)
+        if not -rank <= axis < rank:
+            self.fail(f"{self.var('X')} has no such axis.", expected=f"-{rank} <= axis < {rank}", actual=str(axis))
+        norm = list(x.shape)
+        norm[axis] = 1
+        return Meta(x.shape, x.dtype), Meta(tuple(norm), x.dtype)
+
+    def run(self, x, out, norm_out):
+        axis = self.attr["axis"]
+        array = np.empty_like(x) if out is None else out(x.shape)
+        np.square(x, out=array)
+        norm = None
+        if norm_out is not None:
+            shape = list(x.shape)
+            shape[axis] = 1
+            norm = norm_out(tuple(shape))
+        norm = np.add.reduce(array, axis=axis, keepdims=True, out=norm)
+        np.add(norm, self.attr["epsilon"], out=norm)
+        np.sqrt(norm, out=norm)
+        return (None if out is None else np.divide(x, norm, out=array)), (None if norm_out is None else norm)
+
+    def make_grad(self, spec):
+        return [grad_spec(spec, inputs=("X",), outputs=("Norm",))]
+
+
+@register_op
+class NormGrad(OpDef):
+    """Gradient of `norm`: X@GRAD = (Out@GRAD - X (the sum of X Out@GRAD along `axis`) / Norm^2) / Norm."""
+
+    type = "norm_grad"
+    inputs = (Slot("X", dtypes="float"), Slot("Norm", dtypes="float"), Slot("Out@GRAD", dtypes="float"))
+    outputs = (Slot("X@GRAD"),)
+    attrs = Norm.attrs
+    differentiable = False
+
+    def infer_shape(self, x, norm, out_grad):
+        return Meta(x.shape, x.dtype)
+
+    def run(self, x, norm, out_grad, out):
+        array = np.multiply(x, out_grad, out=out(x.shape))
+        along = np.add.reduce(array, axis=self.attr["axis"], keepdims=True)
+        np.divide(along, norm, out=along)
+        np.divide(along, norm, out=along)
+        np.multiply(x, along, out=array)
+        np.subtract(out_grad, array, out=array)
+        return np.divide(array, norm, out=array)

@@ -1,0 +1,222 @@
+"""What an op is: the contract of `OpDef`, and the table of all ops.
+
+An op is one class that says everything about it: slots, attributes with defaults, inference of shapes, arithmetic,
+gradient, and what the plan may do with its memory. `register_op` checks that these agree when the module is imported.
+"""
+
+from collections import namedtuple
+
+from ..dtypes import VarType, dtype_name, is_float
+from ..errors import InvalidArgumentError, InvalidTypeError, NotFoundError, nearest
+
+GRAD_SUFFIX = "@GRAD"
+# Stands in a list of variable names for a gradient that nobody wants (Fluid's name for it).
+EMPTY = "@EMPTY@"
+
+
+def grad_name(name):
+    """The name of a variable's gradient."""
+    return name + GRAD_SUFFIX
+
+
+class Meta(namedtuple("Meta", ["shape", "dtype", "type"], defaults=[VarType.LOD_TENSOR])):
+    """What is known of a variable before anything runs: shape (-1: known at run time only), data type, and kind."""
+
+    __slots__ = ()
+
+
+class OpSpec(namedtuple("OpSpec", ["type", "inputs", "outputs", "attrs"])):
+    """An op to be appended: slots map to lists of variable names. What `make_grad` returns, and an Operator's core."""
+
+    __slots__ = ()
+
+
+class Slot:
+    """A named place for variables in an op.
+
+    Args:
+        name: Fluid's name of the slot.
+        many: takes a list of variables; `run` then gets a tuple.
+        optional: may be left out; `run` then gets None.
+        rows: also accepts (input) or may hold (output) a SelectedRows.
+        dtypes: 'float', 'int', 'any', or a tuple of VarType; checked when the op is appended.
+    """
+
+    __slots__ = ("name", "many", "optional", "rows", "dtypes")
+
+    def __init__(self, name, *, many=False, optional=False, rows=False, dtypes="any"):
+        self.name, self.many, self.optional, self.rows, self.dtypes = name, many, optional, rows, dtypes
+
+    def admits(self, dtype):
+        """Whether a data type may stand in this slot."""
+        if self.dtypes == "any":
+            return True
+        if self.dtypes == "float":
+            return is_float(dtype)
+        if self.dtypes == "int":
+            return dtype in (VarType.INT32, VarType.INT64)
+        return dtype in self.dtypes
+
+    def words(self):
+        """The admitted data types, in words."""
+        if isinstance(self.dtypes, str):
+            return {"float": "float32 or float64", "int": "int32 or int64", "any": "any"}[self.dtypes]
+        return " or ".join(dtype_name(d) for d in self.dtypes)
+
+
+class OpDef:
+    """Base of all op definitions. An instance is one op of one program: it holds the attributes and variable names.
+
+    Class attributes
+        type: Fluid's op type.
+        inputs, outputs: tuples of `Slot`, in the order of the arguments of `run` and of its results.
+        attrs: {name: default}; the attributes that the arithmetic depends on. Others are kept but ignored.
+        lod_from: the input slot whose LoD the outputs take over, or None when LoD is dropped.
+        lod_to: the output slots that take it over; None for all.
+        inplace: {output slot: input slot} whose memory the output may overwrite, element by element.
+        views: {output slot: input slot, or several} whose memory the output may share without writing to it.
+        updates: {output slot: input slot} that are one variable, changed where it lies (parameters, counters).
+        differentiable: False for ops whose output is no smooth function of any input, and for grad ops.
+        random: draws random numbers; the plan sets `seed` and `stream` before it runs.
+        side_effect: is kept by the plan even if nobody reads its outputs.
+
+    Methods
+        infer_shape(*input metas) -> Meta, or one per output slot; called when the op is appended.
+        run(*input arrays, *output buffers) -> array, or one per output slot. A buffer is called with a shape and gives
+            an array to write to (see buffers.py); it is None when nobody wants that output. Inputs are never written
+            to, except through `updates` and `inplace`.
+        make_grad(spec) -> list of OpSpec that compute the gradients of the inputs.
+    """
+
+    type = None
+    inputs = ()
+    outputs = ()
+    attrs = {}
+    lod_from = None
+    lod_to = None
+    inplace = {}
+    views = {}
+    updates = {}
+    differentiable = True
+    random = False
+    side_effect = False
+
+    seed = 0
+    stream = 0
+
+    def __init__(self, attrs=None, names=None):
+        given = attrs or {}
+        self.attr = {name: given.get(name, default) for name, default in self.attrs.items()}
+        self.names = names or {}
+
+    def var(self, slot):
+        """The variable in a slot, quoted, for messages; the slot's own name when the op stands alone."""
+        names = self.names.get(slot)
+        return repr(", ".join(names)) if names else f"input {slot}"
+
+    def infer_shape(self, *metas):
+        raise NotImplementedError
+
+    def run(self, *args):
+        raise NotImplementedError
+
+    def make_grad(self, spec):
+        raise NotImplementedError
+
+    def fail(self, summary, *, expected=None, actual=None, hint=None, error=InvalidArgumentError):
+        """Raise an error of this op; whoever runs or appends it adds where it was made."""
+        raise error(f"{self.type}: {summary}", expected=expected, actual=actual, hint=hint)
+
+
+def grad_spec(spec, *, inputs=(), outputs=(), out_grads=("Out",), in_grads=("X",), type=None):
+    """The usual form of a grad op: some inputs and outputs of the op, gradients of outputs -> gradients of inputs."""
+    ins = {slot: list(spec.inputs[slot]) for slot in inputs if spec.inputs.get(slot)}
+    ins |= {slot: list(spec.outputs[slot]) for slot in outputs if spec.outputs.get(slot)}
+    ins |= {grad_name(slot): [grad_name(n) for n in spec.outputs[slot]] for slot in out_grads}
+    outs = {grad_name(slot): [grad_name(n) for n in spec.inputs[slot]] for slot in in_grads if spec.inputs.get(slot)}
+    return OpSpec(type or spec.type + "_grad", ins, outs, dict(spec.attrs))
+
+
+_ops = {}
+
+
+def register_op(cls):
+    """Class decorator: check that the parts of an op definition agree, and add it to the table."""
+
+    def refuse(why):
+        raise TypeError(f"op definition {cls.__name__}: {why}")
+
+    ins, outs = [s.name for s in cls.inputs], [s.name for s in cls.outputs]
+    if not cls.type or cls.type in _ops:
+        refuse(f"type {cls.type!r} is missing or taken")
+    if not cls.__doc__:
+        refuse("has no documentation")
+    if not outs or len(set(ins)) != len(ins) or len(set(outs)) != len(outs):
+        refuse("needs outputs, and slot names that differ")
+    if cls.lod_from is not None and cls.lod_from not in ins:
+        refuse(f"lod_from names no input slot: {cls.lod_from}")
+    for kind in ("inplace", "views", "updates"):
+        for out, sources in getattr(cls, kind).items():
+            for source in sources if isinstance(sources, tuple) else (sources,):
+                if out not in outs or source not in ins:
+                    refuse(f"{kind} names no slot: {out} <- {source}")
+    for method, count in (("infer_shape", len(ins)), ("run", len(ins) + len(outs))):
+        code = getattr(cls, method).__code__
+        if code.co_flags & 0x04:  # *args; `inspect` would say so too, at twice the cost of the whole import
+            refuse(f"{method} must name its arguments")
+        if code.co_argcount - 1 != count:
+            refuse(f"{method} takes {code.co_argcount - 1} arguments, but the slots make {count}")
+    if cls.differentiable == (cls.make_grad is OpDef.make_grad):
+        refuse("has to define make_grad or say differentiable = False, and not both")
+    _ops[cls.type] = cls
+    return cls
+
+
+def get_op(type):
+    """The definition of an op type."""
+    try:
+        return _ops[type]
+    except KeyError:
+        raise NotFoundError(f"There is no op of type {type!r}.", hint=nearest(type, _ops)) from None
+
+
+def op_types():
+    """All registered op types, sorted."""
+    return sorted(_ops)
+
+
+def check_slots(definition, kind, given):
+    """Refuse unknown, missing and overfull slots; `given` maps slot names to lists."""
+    slots = {slot.name: slot for slot in (definition.inputs if kind == "input" else definition.outputs)}
+    for name in given:
+        if name not in slots:
+            raise InvalidArgumentError(
+                f"Op {definition.type} has no {kind} {name!r}.", expected=", ".join(slots), hint=nearest(name, slots)
+            )
+    for slot in slots.values():
+        count = len(given.get(slot.name) or ())
+        if count == 0 and not slot.optional and kind == "input":
+            raise InvalidArgumentError(f"Op {definition.type} needs the {kind} {slot.name!r}, which is missing.")
+        if count > 1 and not slot.many:
+            raise InvalidArgumentError(
+                f"Op {definition.type} takes one variable as {slot.name!r}.", actual=f"{count} variables"
+            )
+
+
+def check_dtypes(definition, slot, metas, names):
+    """Refuse a variable whose data type or kind a slot does not admit."""
+    for meta, name in zip(metas, names, strict=True):
+        if meta.type == VarType.SELECTED_ROWS and not slot.rows:
+            raise InvalidTypeError(
+                f"Op {definition.type} does not take {name!r} as {slot.name}: it is a SelectedRows, not a tensor.",
+                expected="LOD_TENSOR",
+                actual="SELECTED_ROWS",
+                hint="use is_sparse=False in the embedding, or an op that takes sparse gradients.",
+            )
+        if not slot.admits(meta.dtype):
+            raise InvalidTypeError(
+                f"The data type of {name!r}, input {slot.name} of op {definition.type}, is not supported.",
+                expected=slot.words(),
+                actual=dtype_name(meta.dtype),
+                hint="use layers.cast.",
+            )

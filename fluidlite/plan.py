@@ -1,0 +1,372 @@
+"""From a program, its feeds and its fetches to a Plan: a flat list of bound calls over placed buffers.
+
+Everything that does not change from step to step is decided here, once: which ops run, which memory each variable
+uses and shares, which cells of the Scope are read and written, where LoD has to be carried along.
+"""
+
+import math
+
+import numpy as np
+
+from .buffers import check_memory
+from .dtypes import dtype_name, numpy_dtype
+from .errors import (
+    EnforceNotMet,
+    InvalidArgumentError,
+    InvalidTypeError,
+    NonFiniteError,
+    NotFoundError,
+    OutOfRangeError,
+    ResourceExhaustedError,
+    UnavailableError,
+    format_site,
+    nearest,
+)
+from .lod_tensor import LoDTensor
+from .ops.registry import EMPTY
+from .placement import place_buffers
+from .selected_rows import SelectedRows
+
+
+class Step:
+    """One op, bound: `call()` computes it from cell to cell."""
+
+    __slots__ = ("call", "op", "ins", "outs")
+
+    def __init__(self, call, op, ins, outs):
+        self.call, self.op, self.ins, self.outs = call, op, ins, outs
+
+
+class _CellList:
+    """The cells of a slot that takes many variables, read and written as one tuple."""
+
+    __slots__ = ("cells",)
+
+    def __init__(self, cells):
+        self.cells = cells
+
+    @property
+    def value(self):
+        return tuple([cell.value for cell in self.cells])
+
+    @value.setter
+    def value(self, values):
+        for cell, value in zip(self.cells, values, strict=True):
+            cell.value = value
+
+
+class Plan:
+    """A program bound to a Scope for one set of feeds and fetches.
+
+    Args:
+        program, scope: what to run, and where persistable variables live.
+        feed_names: variables whose values come with every run.
+        fetch_names: variables whose values are handed back.
+        lod_feeds: those of `feed_names` that come with LoD.
+        check_nan_inf: look at every op's outputs.
+    """
+
+    def __init__(self, program, scope, feed_names, fetch_names, lod_feeds=(), check_nan_inf=False):
+        self.block = program.global_block()
+        self.scope = scope
+        self.fetch_names = fetch_names
+        self.ops = _prune(self.block, set(fetch_names), set(feed_names))
+        self._check_names(feed_names, fetch_names)
+        self.cells = self._make_cells(feed_names)
+        self.feeds = [(name, self.block.vars[name], self.cells[name]) for name in feed_names if name in self.cells]
+        self.reads = self._persistable_reads(feed_names)
+        self._check_room()
+        buffers = place_buffers(self.block, self.ops, set(fetch_names))
+        lod_vars = set(lod_feeds) | {n for n, v in self.block.vars.items() if v.persistable and v.lod_level}
+        self.steps = [self._bind(op, buffers, lod_vars) for op in self.ops]
+        if check_nan_inf:
+            self.steps = [step for bound in self.steps for step in (bound, _nan_check(bound))]
+        self.fetches = [self.cells[name] for name in fetch_names]
+        self.owned_copies = self._views_to_keep()
+
+    def _check_names(self, feed_names, fetch_names):
+        """Every variable that is read has to come from somewhere."""
+        known = set(feed_names)
+        for op in self.ops:
+            for slot, names in op.inputs.items():
+                for name in names:
+                    variable = self.block._find_var_recursive(name) if name != EMPTY else None
+                    if variable is None or variable.persistable or name in known:
+                        continue
+                    made = f"It is read by op {op.type} as {slot}"
+                    if variable.is_data:
+                        raise NotFoundError(
+                            f"Variable {name!r} is needed but was not fed. {made}.",
+                            expected=f"feed={{{name!r}: array of shape {variable.shape}, "
+                            f"{dtype_name(variable.dtype)}}}",
+                            actual=f"feeds: {', '.join(feed_names) or 'none'}",
+                            where=format_site(variable.site),
+                            hint=nearest(name, feed_names),
+                        )
+                    raise NotFoundError(f"Variable {name!r} has no value. {made}.", where=format_site(op.site))
+            known.update(op.output_arg_names)
+        for name in fetch_names:
+            variable = self.block.vars.get(name)
+            if variable is None or not (variable.persistable or name in known):
+                what = "is not in the program" if variable is None else "is not computed by any op"
+                raise NotFoundError(
+                    f"Variable {name!r} cannot be fetched: it {what}.",
+                    where=None if variable is None else format_site(variable.site),
+                    hint=nearest(name, self.block.vars) if variable is None else "feed what it depends on.",
+                )
+
+    def _make_cells(self, feed_names):
+        """A cell for every variable: the Scope's for persistable ones, the plan's own for all others."""
+        names = {name for op in self.ops for name in op.input_arg_names + op.output_arg_names} | set(self.fetch_names)
+        cells = {}
+        for name in names | {name for name in feed_names if name in self.block.vars}:
+            if name != EMPTY:
+                variable = self.block._find_var_recursive(name)
+                if variable.persistable and name not in feed_names:
+                    found = self.scope.find_var(name) or self.scope.var(name)
+                    cells[name] = found.cell
+                else:
+                    cells[name] = LoDTensor()
+        return cells
+
+    def _persistable_reads(self, feed_names):
+        """Cells that must hold a value before the first op runs, with what to say if they do not."""
+        written, reads = set(feed_names), {}
+        for op in self.ops:
+            for slot, names in op.inputs.items():
+                for name in names:
+                    if name not in written and name not in reads and name != EMPTY:
+                        variable = self.block._find_var_recursive(name)
+                        if variable.persistable:
+                            dtype = numpy_dtype(variable.dtype)
+                            reads[name] = (self.cells[name], dtype, name, op, slot)
+            written.update(op.output_arg_names)
+        for name in self.fetch_names:
+            if name not in written and name not in reads:
+                reads[name] = (self.cells[name], numpy_dtype(self.block.vars[name].dtype), name, None, None)
+        return list(reads.values())
+
+    def _check_room(self):
+        """Refuse a program whose new persistable variables together cannot fit, before the first one is made."""
+        sizes = {}
+        for op in self.ops:
+            updated = {n for out in op.definition.updates for n in op.outputs.get(out, ())}
+            for name in op.output_arg_names:
+                variable = self.block.vars.get(name)
+                if variable is not None and variable.persistable and name not in updated and variable.shape:
+                    zeros = op.type == "fill_constant" and not op.attrs.get("value")
+                    if -1 not in variable.shape and not zeros:
+                        sizes[name] = math.prod(variable.shape) * numpy_dtype(variable.dtype).itemsize
+        if sizes:
+            name = max(sizes, key=sizes.get)
+            check_memory(sizes[name], f"Variable {name!r} of shape {self.block.vars[name].shape}")
+            check_memory(sum(sizes.values()), f"The program ({len(sizes)} persistable variables, largest {name!r})")
+
+    def _bind(self, op, buffers, lod_vars):
+        definition = op.bound()
+        if definition.random:
+            definition.seed, definition.stream = _seed_of(op)
+        ins = [self._slot_cell(slot, op.inputs.get(slot.name, ())) for slot in definition.inputs]
+        outs = [self._slot_cell(slot, op.outputs.get(slot.name, ())) for slot in definition.outputs]
+        bufs = []
+        for slot in definition.outputs:
+            given = [buffers.get((id(op), name)) for name in op.outputs.get(slot.name, ())]
+            bufs.append(tuple(given) if slot.many else (given[0] if given else None))
+        call = _make_call(definition.run, ins, outs, tuple(bufs))
+        carriers = [n for n in op.inputs.get(definition.lod_from, ()) if n in lod_vars]
+        if carriers:
+            slots = definition.lod_to or op.outputs
+            targets = [n for slot in slots for n in op.outputs.get(slot, ()) if n != EMPTY]
+            lod_vars.update(targets)
+            call = _carry_lod(call, self.cells[carriers[0]], [self.cells[n] for n in targets])
+        return Step(call, op, ins, outs)
+
+    def _slot_cell(self, slot, names):
+        cells = [LoDTensor() if name == EMPTY else self.cells[name] for name in names]
+        if slot.many:
+            return _CellList(cells)
+        return cells[0] if cells else LoDTensor()
+
+    def _views_to_keep(self):
+        """Persistable variables that ops may leave as views of buffers: they are copied out after a run."""
+        kept = {}
+        for op in self.ops:
+            for slot in op.definition.views:
+                for name in op.outputs.get(slot, ()):
+                    variable = self.block.vars.get(name)
+                    if variable is not None and variable.persistable:
+                        kept[name] = self.cells[name]
+        return list(kept.values())
+
+    def run(self):
+        """Run all steps. The feeds' cells have been set."""
+        for cell, dtype, name, op, slot in self.reads:
+            value = cell.value
+            if value is None or value.dtype is not dtype and value.dtype != dtype:
+                _refuse_read(value, dtype, name, op, slot)
+        step = None
+        try:
+            for step in self.steps:
+                step.call()
+        except Exception as error:
+            _explain(error, step)
+            raise
+        for cell in self.owned_copies:
+            cell.value = _copy(cell.value)
+
+    def fetch(self):
+        """Copies of the fetched values: LoDTensors and SelectedRows."""
+        return [
+            cell.value.copy()
+            if isinstance(cell.value, SelectedRows)
+            else LoDTensor(_copy(cell.value), cell.lod_offsets)
+            for cell in self.fetches
+        ]
+
+
+def _copy(value):
+    return value.copy() if isinstance(value, SelectedRows) else np.array(value, order="C")
+
+
+def _prune(block, fetches, feeds):
+    """The ops that lead to a fetch, to a write to a persistable variable, or to a side effect."""
+    needed, kept = set(fetches), []
+    for op in reversed(block.ops):
+        outputs = [name for name in op.output_arg_names if name != EMPTY]
+        persistable = any(name in block.vars and block.vars[name].persistable for name in outputs)
+        if persistable or op.definition.side_effect or needed.intersection(outputs):
+            kept.append(op)
+            needed.update(name for name in op.input_arg_names if name not in feeds)
+    return kept[::-1]
+
+
+def _seed_of(op):
+    """The (seed, stream) of a random op: streams differ by variable name, so that equal shapes get different values."""
+    seed = op.attrs.get("seed") or op.block.program.drawn_seed
+    # FNV-1a: a stable hash, since Python's own changes from process to process.
+    stream = 0xCBF29CE484222325
+    for byte in op.output_arg_names[0].encode():
+        stream = (stream ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return int(seed) & 0xFFFFFFFFFFFFFFFF, stream
+
+
+def _make_call(run, ins, outs, bufs):
+    """A function without arguments that reads the input cells, runs, and writes the output cells."""
+    if len(outs) == 1:
+        (out,) = outs
+        (buf,) = bufs
+        if len(ins) == 1:
+            (a,) = ins
+
+            def call():
+                out.value = run(a.value, buf)
+
+        elif len(ins) == 2:
+            a, b = ins
+
+            def call():
+                out.value = run(a.value, b.value, buf)
+
+        elif len(ins) == 3:
+            a, b, c = ins
+
+            def call():
+                out.value = run(a.value, b.value, c.value, buf)
+
+        else:
+
+            def call():
+                out.value = run(*[cell.value for cell in ins], buf)
+
+    else:
+
+        def call():
+            results = run(*[cell.value for cell in ins], *bufs)
+            for out, value in zip(outs, results, strict=True):
+                out.value = value
+
+    return call
+
+
+def _carry_lod(call, source, targets):
+    def call_and_carry():
+        call()
+        for target in targets:
+            target.lod_offsets = source.lod_offsets
+
+    return call_and_carry
+
+
+def _nan_check(step):
+    """A step that refuses NaN and infinity in what `step` has made."""
+    op = step.op
+    cells = [(n, c) for out in step.outs for n, c in zip(_out_names(op, step, out), _cells_of(out), strict=True)]
+
+    def call():
+        for name, cell in cells:
+            value = cell.value.value if isinstance(cell.value, SelectedRows) else cell.value
+            if value is None or value.dtype.kind != "f" or np.isfinite(value).all():
+                continue
+            bad = value[~np.isfinite(value)]
+            raise NonFiniteError(
+                f"Op {op.type} made a NaN or an infinity in its output {name!r}.",
+                expected="finite numbers",
+                actual=f"{bad.size} of {value.size} elements, the first is {bad[0]}",
+                where=format_site(op.site),
+                hint="it is the first op in this run that did (FLAGS_check_nan_inf is on).",
+            )
+
+    return Step(call, op, step.ins, step.outs)
+
+
+def _cells_of(out):
+    return out.cells if isinstance(out, _CellList) else [out]
+
+
+def _out_names(op, step, out):
+    slot = op.definition.outputs[step.outs.index(out)].name
+    return op.outputs.get(slot) or ["(unused)"]
+
+
+def _refuse_read(value, dtype, name, op, slot):
+    if value is None:
+        reader = f" the {op.type} Op's Input Variable {slot}({name})" if op else f" Variable {name!r}"
+        raise UnavailableError(
+            f"The Tensor in{reader} is not initialized.",
+            where=format_site(op.site) if op else None,
+            hint="run the startup program first (exe.run(fluid.default_startup_program())), or load a model.",
+        )
+    raise InvalidTypeError(
+        f"Variable {name!r} holds another data type than the program says.",
+        expected=str(dtype),
+        actual=str(value.dtype),
+        where=format_site(op.site) if op else None,
+        hint="set it from an array of the right dtype.",
+    )
+
+
+_KINDS = (
+    (IndexError, OutOfRangeError),
+    (TypeError, InvalidTypeError),
+    (MemoryError, ResourceExhaustedError),
+    (ValueError, InvalidArgumentError),
+)
+
+
+def _explain(error, step):
+    """Say which op of the user's program an error belongs to, and where the user made it."""
+    op = step.op
+    if isinstance(error, EnforceNotMet):
+        if error.where is None:
+            error.where = format_site(op.site)
+        return
+    shapes = []
+    for slot, cell in zip(op.definition.inputs, step.ins, strict=True):
+        for name, c in zip(op.inputs.get(slot.name, ()), _cells_of(cell), strict=False):
+            shapes.append(f"{slot.name}={name} {getattr(c.value, 'shape', None)}")
+    for builtin, ours in _KINDS:
+        if isinstance(error, builtin):
+            raise ours(
+                f"Op {op.type} cannot run: {error}.", actual=", ".join(shapes), where=format_site(op.site)
+            ) from error
+    error.add_note(f"in op {op.type} ({', '.join(shapes)}), {format_site(op.site)}")
