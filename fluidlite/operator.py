@@ -86,12 +86,13 @@ class Operator:
             check_dtypes(definition, slot, slot_metas, [v.name for v in variables])
             metas.append(tuple(slot_metas) if slot.many else (slot_metas[0] if slot_metas else None))
             sources[slot.name] = variables
-        inferred = self.bound().infer_shape(*metas)
+        bound = self.bound()
+        inferred = bound.infer_shape(*metas)
         if len(definition.outputs) == 1:
             inferred = (inferred,)
         lod_level = 0
-        if definition.lod_from and sources[definition.lod_from]:
-            lod_level = max(v.lod_level for v in sources[definition.lod_from])
+        if bound.lod_from and sources[bound.lod_from]:
+            lod_level = max(v.lod_level for v in sources[bound.lod_from])
         for slot, given in zip(definition.outputs, inferred, strict=True):
             names = self.outputs.get(slot.name, ())
             for name, meta in zip(names, given if slot.many else (given,) * len(names), strict=True):

@@ -206,8 +206,10 @@ class Plan:
                 _refuse_read(value, dtype, name, op, slot)
         step = None
         try:
-            for step in self.steps:
-                step.call()
+            # What IEEE arithmetic makes of 0/0 is a value like others here; FLAGS_check_nan_inf finds it.
+            with np.errstate(all="ignore"):
+                for step in self.steps:
+                    step.call()
         except Exception as error:
             _explain(error, step)
             raise

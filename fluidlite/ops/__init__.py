@@ -13,4 +13,5 @@ from . import (
     optimizer,
     reduction,
     slicing,
+    unary,
 )

@@ -122,7 +122,8 @@ class ElementwiseSubGrad(_ElementwiseGrad):
         y_grad = None
         if y_out is not None:
             total = _sum_to(out_grad, y_.shape, y.shape, y_out)
-            y_grad = np.negative(total, out=y_out(y.shape))
+            # Without anything to sum, the total is Out@GRAD itself.
+            y_grad = np.negative(total, out=y_out(y.shape) if y.size == out_grad.size else total)
         return x_grad, y_grad
 
 

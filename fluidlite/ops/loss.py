@@ -38,8 +38,7 @@ def _minus_log(p):
     """-log(p) in place, with Fluid's finite value at 0."""
     zero = p <= 0
     if zero.any():
-        with np.errstate(divide="ignore", invalid="ignore"):
-            np.log(p, out=p)
+        np.log(p, out=p)
         np.negative(p, out=p)
         p[zero] = _LOG_OF_ZERO
         return p
@@ -122,8 +121,7 @@ class CrossEntropyGrad2(OpDef):
         rows = grad.reshape(-1, grad.shape[-1])
         label = label.reshape(-1)
         keep = np.flatnonzero(label != self.attr["ignore_index"])
-        with np.errstate(divide="ignore"):
-            rows[keep, label[keep]] = -y_grad.reshape(-1)[keep] / match.reshape(-1)[keep]
+        rows[keep, label[keep]] = -y_grad.reshape(-1)[keep] / match.reshape(-1)[keep]
         return grad
 
 
@@ -178,15 +176,13 @@ class CrossEntropyGrad(OpDef):
     def run(self, x, label, y_grad, out):
         if self.attr["soft_label"]:
             grad = out(x.shape)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                np.divide(label.reshape(x.shape), x, out=grad)
+            np.divide(label.reshape(x.shape), x, out=grad)
             grad *= y_grad.reshape(*x.shape[:-1], 1)
             return np.negative(grad, out=grad)
         grad = out.zeros(x.shape)
         rows, label = grad.reshape(-1, x.shape[-1]), label.reshape(-1)
         keep = np.flatnonzero(label != self.attr["ignore_index"])
-        with np.errstate(divide="ignore"):
-            rows[keep, label[keep]] = -y_grad.reshape(-1)[keep] / x.reshape(rows.shape)[keep, label[keep]]
+        rows[keep, label[keep]] = -y_grad.reshape(-1)[keep] / x.reshape(rows.shape)[keep, label[keep]]
         return grad
 
 

@@ -9,6 +9,8 @@ from .registry import Meta, OpDef, Slot, grad_spec, register_op
 
 def _for_blas(a):
     """`a`, copied if BLAS could not read its matrices where they lie: NumPy would multiply those in a slow loop."""
+    if a.flags.c_contiguous:
+        return a
     rows, columns = a.strides[-2:]
     item, (m, n) = a.itemsize, a.shape[-2:]
     if columns == item and rows >= n * item or rows == item and columns >= m * item:
@@ -18,6 +20,8 @@ def _for_blas(a):
 
 def _flat(a, num_col_dims):
     """An array as the matrix whose rows are its first `num_col_dims` dimensions."""
+    if a.ndim == 2:
+        return a
     return a.reshape(math.prod(a.shape[:num_col_dims]), math.prod(a.shape[num_col_dims:]))
 
 
@@ -39,7 +43,14 @@ class Mul(OpDef):
     attrs = {"x_num_col_dims": 1, "y_num_col_dims": 1}
     lod_from = "X"
 
+    _last = (None, None, None)
+
     def _out_shape(self, x, y):
+        if self._last[0] != x or self._last[1] != y:
+            self._last = x, y, self._checked_shape(x, y)
+        return self._last[2]
+
+    def _checked_shape(self, x, y):
         m, n = self.attr["x_num_col_dims"], self.attr["y_num_col_dims"]
         for slot, shape, count in (("X", x, m), ("Y", y, n)):
             if not 0 < count < len(shape):

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from .._kernels import optimizers as kernels
 from ..dtypes import VarType
 from ..errors import NonFiniteError
@@ -58,7 +60,7 @@ class Sgd(_Update):
         if isinstance(grad, SelectedRows):
             kernels.sgd_rows(param, grad.chunks, rate)
         else:
-            kernels.sgd_dense(param, grad, rate)
+            kernels.sgd_dense(param, np.ascontiguousarray(grad), rate)
         return param
 
 
@@ -116,7 +118,7 @@ class Adam(_Update):
             "epsilon": self.attr["epsilon"],
         }
         if not isinstance(grad, SelectedRows):
-            kernels.adam_dense(param, m1, m2, grad, pow1, pow2, **options)
+            kernels.adam_dense(param, m1, m2, np.ascontiguousarray(grad), pow1, pow2, **options)
         elif self.attr["lazy_mode"]:
             kernels.adam_rows(param, m1, m2, grad.chunks, pow1, pow2, **options)
         else:

@@ -55,6 +55,8 @@ class _Reduce(OpDef):
     attrs = {"dim": [0], "keep_dim": False, "reduce_all": False}
     lod_from = "X"
 
+    _last = (None, None)
+
     def __init__(self, attrs=None, names=None):
         super().__init__(attrs, names)
         dim = self.attr["dim"]
@@ -79,11 +81,12 @@ class _Reduce(OpDef):
 
     def shapes(self, x_shape):
         """(reduced dimensions, X's shape with ones there, Out's shape)."""
-        axes = self.axes(len(x_shape))
-        kept = tuple([1 if i in axes else d for i, d in enumerate(x_shape)])
-        if self.attr["keep_dim"]:
-            return axes, kept, kept
-        return axes, kept, tuple([d for i, d in enumerate(x_shape) if i not in axes]) or (1,)
+        if x_shape != self._last[0]:
+            axes = self.axes(len(x_shape))
+            kept = tuple([1 if i in axes else d for i, d in enumerate(x_shape)])
+            left = tuple([d for i, d in enumerate(x_shape) if i not in axes]) or (1,)
+            self._last = x_shape, (axes, kept, kept if self.attr["keep_dim"] else left)
+        return self._last[1]
 
     def infer_shape(self, x):
         return Meta(self.shapes(x.shape)[2], x.dtype)
@@ -276,7 +279,8 @@ class Sum(OpDef):
         return Meta(known, xs[0].dtype, VarType.SELECTED_ROWS if sparse else VarType.LOD_TENSOR)
 
     def run(self, xs, out):
-        self._check([x.shape for x in xs])
+        if any(x.shape != xs[0].shape for x in xs):
+            self._check([x.shape for x in xs])
         dense = [x for x in xs if not isinstance(x, SelectedRows)]
         if not dense:
             return SelectedRows.from_chunks([chunk for x in xs for chunk in x.chunks], xs[0].height)

@@ -83,8 +83,8 @@ class OpDef:
     Methods
         infer_shape(*input metas) -> Meta, or one per output slot; called when the op is appended.
         run(*input arrays, *output buffers) -> array, or one per output slot. A buffer is called with a shape and gives
-            an array to write to (see buffers.py); it is None when nobody wants that output. Inputs are never written
-            to, except through `updates` and `inplace`.
+            an array to write to (see buffers.py); it is None for a gradient that nobody wants and for an optional
+            output that was not given. Inputs are never written to, except through `updates` and `inplace`.
         make_grad(spec) -> list of OpSpec that compute the gradients of the inputs.
     """
 
@@ -195,7 +195,7 @@ def check_slots(definition, kind, given):
             )
     for slot in slots.values():
         count = len(given.get(slot.name) or ())
-        if count == 0 and not slot.optional and kind == "input":
+        if count == 0 and not slot.optional and not (kind == "output" and slot.name.endswith(GRAD_SUFFIX)):
             raise InvalidArgumentError(f"Op {definition.type} needs the {kind} {slot.name!r}, which is missing.")
         if count > 1 and not slot.many:
             raise InvalidArgumentError(

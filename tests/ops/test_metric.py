@@ -1,0 +1,7 @@
+"""The metric ops, on the grid."""
+
+from .checks import OpGrid
+
+
+class TestMetric(OpGrid):
+    family = "metric"
