@@ -400,14 +400,10 @@ class TestRefusals:
         with pytest.raises(ValueError, match="`value` and `moment2` share memory"):
             state.sparse_adam([(np.array([1, 2]), state.moment2[:2], None)])
         with pytest.raises(ValueError, match="`beta2_pow` and `beta1_pow` share memory"):
-            kernels.adam_rows(
-                state.param, state.moment1, state.moment2, [], state.beta1_pow, state.beta1_pow, **ADAM
-            )
+            kernels.adam_rows(state.param, state.moment1, state.moment2, [], state.beta1_pow, state.beta1_pow, **ADAM)
         assert_same_bits(state, before)
 
     def test_options_are_keyword_only(self):
         state = State(np.random.default_rng(19), (9, 3), np.float32)
         with pytest.raises(TypeError):
-            kernels.sparse_adam_rows(
-                state.param, state.moment1, state.moment2, [], state.step, 0.1, 0.9, 0.999, 1e-8
-            )
+            kernels.sparse_adam_rows(state.param, state.moment1, state.moment2, [], state.step, 0.1, 0.9, 0.999, 1e-8)
