@@ -8,13 +8,15 @@ from collections import defaultdict
 
 from . import unique_name
 from .dtypes import is_float
-from .errors import InvalidArgumentError, InvalidTypeError, format_site
+from .errors import InvalidArgumentError, InvalidTypeError, format_site, here
 from .framework import OpRole, Parameter, Variable
 from .ops.registry import EMPTY, GRAD_SUFFIX, OpSpec, get_op, grad_name
 
 
 def append_backward(loss, parameter_list=None, no_grad_set=None, callbacks=None, checkpoints=None):
     """Append the ops that compute the gradients of `loss`, and return ``[(parameter, gradient), ...]``.
+
+    Parameters on which the loss does not depend are left out.
 
     Args:
         loss: Variable of shape (1,).
@@ -24,7 +26,7 @@ def append_backward(loss, parameter_list=None, no_grad_set=None, callbacks=None,
         checkpoints: accepted for Fluid's sake; nothing is recomputed, the result is the same.
 
     Raises:
-        InvalidArgumentError: loss is not a scalar, or depends on nothing that has a gradient.
+        InvalidArgumentError: loss is not a scalar.
 
     >>> import fluidlite as fluid
     >>> with fluid.program_guard(fluid.Program(), fluid.Program()):
@@ -74,6 +76,15 @@ def gradients(targets, inputs, target_gradients=None, no_grad_set=None):
         list: for each input its gradient Variable, or None where no target depends on it.
     """
     targets, inputs = _as_list(targets), _as_list(inputs)
+    for what, given in (("targets", targets), ("inputs", inputs)):
+        for item in given:
+            if not isinstance(item, Variable):
+                raise InvalidTypeError(
+                    f"The {what} of gradients are not Variables.",
+                    expected="Variable or list of Variables",
+                    actual=type(item).__name__,
+                    where=here(),
+                )
     given = _as_list(target_gradients) if target_gradients is not None else [None] * len(targets)
     if len(given) != len(targets):
         raise InvalidArgumentError(

@@ -97,9 +97,12 @@ class Buffer:
             return self._array
         nbytes = math.prod(shape) * self.dtype.itemsize
         base = self.storage.reserve(nbytes)
-        self._base, self._shape = base, shape
-        self._array = base[:nbytes].view(self.dtype).reshape(shape)
-        return self._array
+        array = base[:nbytes].view(self.dtype).reshape(shape)
+        # In this order, so that an interrupt between two lines leaves nothing that looks valid and is not.
+        self._base = None
+        self._array, self._shape = array, shape
+        self._base = base
+        return array
 
     def zeros(self, shape):
         """An array of zeros."""
@@ -115,8 +118,9 @@ class Buffer:
         if self._spread is None or self._spread.shape != shape:
             if self._scalar is None:
                 self._scalar = np.empty((), self.dtype)
-            self._spread = np.ndarray(shape, self.dtype, self._scalar.data, strides=(0,) * len(shape))
-            self._spread.flags.writeable = False
+            spread = np.ndarray(shape, self.dtype, self._scalar.data, strides=(0,) * len(shape))
+            spread.flags.writeable = False
+            self._spread = spread
         self._scalar[()] = value
         return self._spread
 

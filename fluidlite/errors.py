@@ -50,8 +50,8 @@ class OutOfRangeError(EnforceNotMet, IndexError):
     """An id or index lies outside its table or axis."""
 
 
-class NotFoundError(EnforceNotMet, LookupError):
-    """A variable, op or feed of that name does not exist."""
+class NotFoundError(EnforceNotMet, LookupError, ValueError):
+    """A variable, op or feed of that name does not exist. (Fluid's ``Block.var`` raises ValueError.)"""
 
 
 class UnavailableError(EnforceNotMet, RuntimeError):
@@ -80,6 +80,11 @@ def user_site():
 def format_site(site):
     """``(file, line, function)`` in the form of a Python traceback, or None."""
     return None if site is None else 'File "{}", line {}, in {}'.format(*site)
+
+
+def here():
+    """Where in the user's code the call came from that is being checked."""
+    return format_site(user_site())
 
 
 def nearest(name, names):

@@ -1,6 +1,7 @@
 """Executor: checks what is fed, finds or makes the plan, runs it, and hands out copies of what was asked for."""
 
 import contextlib
+import itertools
 import threading
 import warnings
 import weakref
@@ -42,6 +43,9 @@ def scope_guard(scope):
         _switch_scope(before)
 
 
+_uids = itertools.count()
+
+
 class Executor:
     """Runs programs on the CPU.
 
@@ -61,7 +65,11 @@ class Executor:
 
     def __init__(self, place=None):
         self.place = place
-        self._plans = {}
+        self._uid = next(_uids)
+        # Plans are kept by their programs, so that a program that nobody has any more takes them along.
+        self._programs = weakref.WeakSet()
+        self._forget = weakref.finalize(self, _forget_plans, self._uid, self._programs)
+        self._forget.atexit = False
         self._lock = threading.RLock()
         self._closed = False
 
@@ -69,7 +77,7 @@ class Executor:
         """Forget all plans. Running after this is an error."""
         with self._lock:
             self._closed = True
-            self._plans.clear()
+            self._forget()
 
     def run(
         self,
@@ -107,6 +115,8 @@ class Executor:
             program = _as_program(program)
         if scope is None:
             scope = _global_scope
+        elif not isinstance(scope, Scope):
+            raise InvalidTypeError("The scope of Executor.run is not a Scope.", actual=type(scope).__name__)
         if feed.__class__ is not dict:
             feed = _as_feed(feed)
         fetch_names = _fetch_names(fetch_list) if fetch_list else ()
@@ -115,27 +125,35 @@ class Executor:
             if value.__class__ is not np.ndarray:
                 lod_feeds = tuple(n for n, v in feed.items() if isinstance(v, LoDTensor) and v.lod_offsets)
         check = flags.check_nan_inf()
-        key = (program._uid, program._version, scope._uid, tuple(feed), fetch_names, lod_feeds, check)
+        key = (self._uid, program._version, scope._uid, tuple(feed), fetch_names, lod_feeds, check)
         with self._lock:
-            plan = self._plans.get(key)
+            plan = program._plans.get(key)
             if plan is None:
-                plan = self._make_plan(key, program, scope, feed)
-            for name, variable, cell in plan.feeds:
+                plan = self._make_plan(key, program, scope)
+            for name, variable, cell, is_written in plan.feeds:
                 value = feed[name]
                 if value.__class__ is LoDTensor:
                     cell.lod_offsets = value.lod_offsets
                     value = value.value
-                cell.value = _checked_feed(variable, value)
+                checked = _checked_feed(variable, value)
+                cell.value = checked.copy() if is_written else checked
             plan.run()
             if not fetch_names:
                 return []
             fetched = plan.fetch()
         return [_as_numpy(f, name) for f, name in zip(fetched, fetch_names, strict=True)] if return_numpy else fetched
 
-    def _make_plan(self, key, program, scope, feed):
-        _, _, _, feed_names, fetch_names, lod_feeds, check = key
+    def _make_plan(self, key, program, scope):
+        _, version, _, feed_names, fetch_names, lod_feeds, check = key
         names = program.global_block().vars
         for name in feed_names:
+            if not isinstance(name, str):
+                raise InvalidTypeError(
+                    "A key of the feed is not a name.",
+                    expected="{name: array}",
+                    actual=f"a key of type {type(name).__name__}",
+                    hint="use the name of the variable (x.name) as key.",
+                )
             if name not in names:
                 close = nearest(name, [v.name for v in names.values() if v.is_data])
                 warnings.warn(
@@ -143,14 +161,31 @@ class Executor:
                     stacklevel=3,
                 )
         plan = Plan(program, scope, feed_names, fetch_names, lod_feeds, check)
-        plan.owners = weakref.ref(program), weakref.ref(scope)
-        # A changed program never runs its old plans again, nor does anything that was garbage collected.
-        for other_key, other in list(self._plans.items()):
-            owner, owner_scope = (ref() for ref in other.owners)
-            if owner is None or owner_scope is None or (owner is program and other_key[1] != key[1]):
-                del self._plans[other_key]
-        self._plans[key] = plan
+        # A changed program never runs its old plans again.
+        for old in [k for k in program._plans if k[1] != version]:
+            del program._plans[old]
+        program._plans[key] = plan
+        self._programs.add(program)
+        _forget_with_scope(scope, program, key)
         return plan
+
+
+def _forget_plans(uid, programs):
+    for program in list(programs):
+        for key in [key for key in program._plans if key[0] == uid]:
+            program._plans.pop(key, None)
+
+
+def _forget_with_scope(scope, program, key):
+    """A plan holds the parameters of its Scope; they are not to outlive it."""
+    program = weakref.ref(program)
+
+    def forget():
+        alive = program()
+        if alive is not None:
+            alive._plans.pop(key, None)
+
+    weakref.finalize(scope, forget).atexit = False
 
 
 def _as_program(program):
@@ -175,7 +210,7 @@ def _as_feed(feed):
 
 
 def _fetch_names(fetch_list):
-    if isinstance(fetch_list, Variable | str):
+    if not isinstance(fetch_list, list | tuple):
         fetch_list = [fetch_list]
     names = []
     for item in fetch_list:
@@ -247,14 +282,31 @@ def _converted_feed(variable, value, dtype):
         refuse(str(array.dtype))
     if not is_float(variable.dtype) and array.dtype.kind == "f" and array.size:
         refuse(str(array.dtype), f"convert it yourself if that is meant: array.astype({dtype.name!r}).")
+    if array.dtype.kind in "iu" and dtype.kind in "iu" and array.size:
+        # By value: a cast wraps around, and casting back wraps to the same number.
+        limits = np.iinfo(dtype)
+        for bad in (array.max(), array.min()):
+            if not limits.min <= int(bad) <= limits.max:
+                refuse(f"{array.dtype} with the value {bad}", f"{bad} does not fit {dtype.name}.", InvalidArgumentError)
+        return np.ascontiguousarray(array, dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         converted = np.ascontiguousarray(array, dtype)
+        # An integer at the edge of its range may come back as anything; floats compare exactly.
+        exact = array.dtype.kind not in "iu" or _same_numbers(converted, array)
     if array.dtype.kind == "f":
         overflown = np.isinf(converted) & ~np.isinf(array)
         if overflown.any():
             bad = array[overflown].flat[0]
             refuse(f"{array.dtype} with the value {bad}", f"{bad} does not fit {dtype.name}.", InvalidArgumentError)
-    elif not np.array_equal(converted.astype(array.dtype), array):
-        bad = array[converted.astype(array.dtype) != array].flat[0]
+    elif not exact:
+        bad = next(x for x in array.flat if int(dtype.type(int(x))) != int(x))
         refuse(f"{array.dtype} with the value {bad}", f"{bad} is not exact in {dtype.name}.", InvalidArgumentError)
     return converted
+
+
+def _same_numbers(floats, integers):
+    """Whether integers survived the conversion to floats: all below 2^p for p bits of mantissa, or each by itself."""
+    exact_below = 1 << (np.finfo(floats.dtype).nmant + 1) if floats.dtype.kind == "f" else 1
+    if not integers.size or (int(integers.max()) <= exact_below and int(integers.min()) >= -exact_below):
+        return True
+    return all(int(a) == int(b) for a, b in zip(floats.flat, integers.flat, strict=True))

@@ -4,9 +4,10 @@ Building a program does no arithmetic. Ops are known here only through their reg
 """
 
 import contextlib
-import itertools
 import os
+from operator import index
 
+from .dtypes import dtype_name
 from .errors import EnforceNotMet, InvalidArgumentError, InvalidTypeError, NotFoundError, format_site, nearest
 from .operator import Operator, OpRole, slot_names
 from .ops.registry import check_slots
@@ -61,17 +62,25 @@ class Block:
         parameter = Parameter(block, shape, dtype, **kwargs)
         existing = block.vars.get(parameter.name)
         if existing is not None:
-            if (existing.shape, existing.dtype) != (parameter.shape, parameter.dtype):
+            if not isinstance(existing, Parameter):
                 raise InvalidArgumentError(
-                    f"Variable {parameter.name} has been created before. the previous shape is {existing.shape}; "
-                    f"the new shape is {parameter.shape}. They are not matched.",
+                    f"Parameter {parameter.name!r} cannot be created: a variable of that name is no parameter.",
+                    where=format_site(existing.site),
+                    hint="give one of the two another name.",
+                )
+            if (existing.shape, existing.dtype) != (parameter.shape, parameter.dtype):
+                what, before, after = "shape", existing.shape, parameter.shape
+                if before == after:
+                    what, before, after = "dtype", dtype_name(existing.dtype), dtype_name(parameter.dtype)
+                raise InvalidArgumentError(
+                    f"Variable {parameter.name} has been created before. the previous {what} is {before}; "
+                    f"the new {what} is {after}. They are not matched.",
                     expected=f"{existing.shape} {existing.dtype}",
                     actual=f"{parameter.shape} {parameter.dtype}",
                     where=format_site(existing.site),
                     hint="give the two parameters different names, or the same size and dtype.",
                 )
-            if isinstance(existing, Parameter):
-                return existing
+            return existing
         block.vars[parameter.name] = parameter
         self.program._changed()
         if initializer is not None and not block._has_init_op(parameter.name):
@@ -121,9 +130,6 @@ class Block:
     __str__ = to_string
 
 
-_uids = itertools.count()
-
-
 class Program:
     """A computation: blocks of ops over named variables.
 
@@ -138,16 +144,34 @@ class Program:
     def __init__(self):
         self.blocks = [Block(self, 0)]
         self.current_block_idx = 0
-        self.random_seed = 0
+        self._random_seed = 0
         self._drawn_seed = None
         self._op_role = OpRole.FORWARD
         self._op_role_var = []
         self._backward_passes = 0
-        self._uid = next(_uids)
         self._version = 0
+        # Compiled plans by executor: they live as long as the program does.
+        self._plans = {}
 
     def _changed(self):
         self._version += 1
+
+    @property
+    def random_seed(self):
+        return self._random_seed
+
+    @random_seed.setter
+    def random_seed(self, seed):
+        try:
+            value = index(seed)
+        except TypeError:
+            value = -1
+        if not 0 <= value < 1 << 64:
+            raise InvalidArgumentError(
+                "The random_seed of a Program is not usable.", expected="an int, 0 <= seed < 2**64", actual=repr(seed)
+            )
+        self._random_seed = value
+        self._changed()
 
     @property
     def drawn_seed(self):
@@ -186,7 +210,7 @@ class Program:
             for_test: leave out backward and optimizer ops, and set ``is_test`` on the ops that have it.
         """
         copy = Program()
-        copy.random_seed, copy._drawn_seed = self.random_seed, self.drawn_seed if not self.random_seed else None
+        copy._random_seed, copy._drawn_seed = self.random_seed, None if self.random_seed else self.drawn_seed
         copy._backward_passes = self._backward_passes
         copy.blocks = [Block(copy, b.idx, b.parent_idx) for b in self.blocks]
         for source, block in zip(self.blocks, copy.blocks, strict=True):
@@ -224,6 +248,8 @@ def _is_training_op(op):
 def _copy_variable(v, block):
     copy = v.__class__.__new__(v.__class__)
     copy.__dict__.update(v.__dict__, block=block, op=None)
+    if isinstance(v, Parameter):
+        copy.optimize_attr = dict(v.optimize_attr)
     return copy
 
 
@@ -235,7 +261,7 @@ def _copy_op(op, block, attrs):
         block=block,
         inputs={slot: list(names) for slot, names in op.inputs.items()},
         outputs={slot: list(names) for slot, names in op.outputs.items()},
-        attrs={**op.attrs, **changed},
+        attrs={k: list(v) if isinstance(v, list) else v for k, v in (op.attrs | changed).items()},
     )
     for name in copy.output_arg_names:
         if name in block.vars:

@@ -1,6 +1,7 @@
 """The kernels for people with a training loop of their own: NumPy arrays and SelectedRows in, no program needed."""
 
 import math
+from operator import index
 
 import numpy as np
 
@@ -46,14 +47,29 @@ def sparse_adam_(param, moment1, moment2, grad, step, *, learning_rate=1e-3, bet
         _check_table(name, array, grad)
     settings = {"learning_rate": learning_rate, "beta1": beta1, "beta2": beta2, "epsilon": epsilon}
     for name, value in settings.items():
-        if not math.isfinite(value) or (name.startswith("beta") and not 0 <= value < 1):
-            raise InvalidArgumentError(f"The {name} of sparse_adam_ is out of range.", actual=str(value))
-    if int(step) != step or step < 1:
-        raise InvalidArgumentError("The step of sparse_adam_ counts from 1.", expected="an int >= 1", actual=str(step))
-    done = np.array([int(step) - 1])
-    optimizer_kernels.sparse_adam_rows(
-        param, moment1, moment2, grad.chunks, done, **{name: float(value) for name, value in settings.items()}
-    )
+        _check_setting(name, value)
+    try:
+        count = index(step)
+    except TypeError:
+        count = 0
+    if count < 1:
+        raise InvalidArgumentError("The step of sparse_adam_ counts from 1.", expected="an int >= 1", actual=repr(step))
+    settings = {name: float(value) for name, value in settings.items()}
+    try:
+        optimizer_kernels.sparse_adam_rows(param, moment1, moment2, grad.chunks, np.array([count - 1]), **settings)
+    except ValueError as error:
+        raise InvalidArgumentError(f"sparse_adam_ cannot run: {error}.") from error
+
+
+def _check_setting(name, value):
+    number = isinstance(value, float | int | np.floating | np.integer) and not isinstance(value, bool)
+    beta = name.startswith("beta")
+    if not number or not math.isfinite(value) or (beta and not 0 <= value < 1) or (name == "epsilon" and value < 0):
+        raise InvalidArgumentError(
+            f"The {name} of sparse_adam_ is out of range.",
+            expected="0 <= beta < 1" if beta else "a finite number" + (" >= 0" if name == "epsilon" else ""),
+            actual=repr(value),
+        )
 
 
 def _check_table(name, array, grad):
@@ -90,6 +106,26 @@ def gather(table, ids, *, padding_idx=None):
     ids = np.asarray(ids)
     if ids.dtype.kind not in "iu" and ids.size:
         raise InvalidTypeError("The ids of gather are not integers.", actual=str(ids.dtype))
+    if not isinstance(table, np.ndarray) or table.dtype not in (np.float32, np.float64):
+        raise InvalidTypeError(
+            "The table of gather is not an array of floats.",
+            expected="ndarray of float32 or float64",
+            actual=f"{type(table).__name__} of {getattr(table, 'dtype', None)}",
+        )
+    if table.ndim != 2 or not table.flags.c_contiguous:
+        raise InvalidArgumentError(
+            "The table of gather does not fit.",
+            expected="(V, D), C-contiguous",
+            actual=f"{table.shape}, {'C-contiguous' if table.flags.c_contiguous else 'not C-contiguous'}",
+        )
+    beyond = ids.reshape(-1) > np.iinfo(np.int64).max if ids.dtype == np.uint64 else np.zeros(0, bool)
+    if beyond.any():
+        at = int(beyond.argmax())
+        raise OutOfRangeError(
+            f"Id {ids.flat[at]} at position {at} is not in the table.",
+            expected=f"0 <= id < {len(table)}",
+            actual=str(ids.flat[at]),
+        )
     flat = np.ascontiguousarray(ids, np.int64).reshape(-1)
     out = np.empty((flat.size, table.shape[1]), table.dtype)
     try:

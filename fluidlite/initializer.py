@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from .dtypes import VarType, canonical_dtype
+from .dtypes import VarType, canonical_dtype, numpy_dtype
 from .errors import InvalidArgumentError, InvalidTypeError
 
 
@@ -144,9 +144,9 @@ class NumpyArrayInitializer(Initializer):
                 actual=str(self.value.shape),
             )
         keys = {VarType.FP32: "fp32_values", VarType.FP64: "fp64_values", VarType.INT32: "int32_values"}
-        dtype = canonical_dtype(variable.dtype)
-        key = keys.get(dtype, "int64_values")
-        values = self.value.astype(key.replace("_values", "").replace("fp", "float")).ravel().tolist()
+        key = keys.get(canonical_dtype(variable.dtype), "int64_values")
+        # A flat array, not a list: pretrained vectors come this way, and a list of floats is ten times their size.
+        values = self.value.astype(numpy_dtype(key.replace("_values", "").replace("fp", "float"))).ravel()
         return self._prepend(block, "assign_value", variable, {key: values})
 
 

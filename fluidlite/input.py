@@ -1,7 +1,7 @@
 """`fluid.data` and `fluid.embedding`: the newer forms of two layers, which take shapes as they are."""
 
-from .dtypes import VarType
 from .framework import default_main_program
+from .layers.io import declare_input
 from .layers.nn import append_embedding
 
 
@@ -17,20 +17,8 @@ def data(name, shape, dtype="float32", lod_level=0):
     >>> data('x', [None, 3]).shape
     (-1, 3)
     """
-    return (
-        default_main_program()
-        .global_block()
-        .create_var(
-            name=name,
-            shape=shape,
-            dtype=dtype,
-            type=VarType.LOD_TENSOR,
-            lod_level=lod_level,
-            stop_gradient=True,
-            is_data=True,
-            need_check_feed=True,
-        )
-    )
+    block = default_main_program().global_block()
+    return declare_input(block, name, shape, dtype, lod_level=lod_level, stop_gradient=True, need_check_feed=True)
 
 
 def embedding(input, size, is_sparse=False, is_distributed=False, padding_idx=None, param_attr=None, dtype="float32"):

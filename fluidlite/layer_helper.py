@@ -3,8 +3,8 @@
 import copy
 
 from . import unique_name
-from .dtypes import VarType
-from .errors import InvalidArgumentError, InvalidTypeError
+from .dtypes import VarType, dtype_name
+from .errors import InvalidArgumentError, InvalidTypeError, here
 from .framework import Variable, default_main_program, default_startup_program
 from .param_attr import ParamAttr
 
@@ -49,6 +49,7 @@ class LayerHelper:
                 f"param_attr of layer {self.name} must have one entry for each input.",
                 expected=str(length),
                 actual=str(len(attrs)),
+                where=here(),
             )
         return attrs
 
@@ -61,6 +62,7 @@ class LayerHelper:
                     f"Data Type mismatch: the inputs of layer {self.name} differ.",
                     expected=f"{inputs[0].name}: {inputs[0].dtype}",
                     actual=f"{x.name}: {x.dtype}",
+                    where=here(),
                 )
         return inputs[0].dtype
 
@@ -101,7 +103,12 @@ class LayerHelper:
         if block.has_var(variable.name) and block._has_init_op(variable.name):
             return
         target = block.create_var(
-            name=variable.name, shape=variable.shape, dtype=variable.dtype, type=variable.type, persistable=True
+            name=variable.name,
+            shape=variable.shape,
+            dtype=variable.dtype,
+            type=variable.type,
+            persistable=True,
+            row_state=variable.row_state,
         )
         initializer(target, block)
 
@@ -125,7 +132,9 @@ class LayerHelper:
         else:
             attrs = {}
         if not isinstance(act, str):
-            raise InvalidTypeError(f"The activation of layer {self.name} is not a name.", actual=repr(act))
+            raise InvalidTypeError(
+                f"The activation of layer {self.name} is not a name.", actual=repr(act), where=here()
+            )
         out = self.create_variable_for_type_inference(x.dtype)
         self.append_op(act, {"X": x}, {"Out": out}, attrs)
         return out
@@ -138,12 +147,15 @@ def check_variable(x, argument, layer, dtypes=None):
             f"The type of '{argument}' in {layer} must be Variable, but received {type(x)}.",
             expected="Variable",
             actual=type(x).__name__,
+            where=here(),
             hint="arrays are fed: declare the input with fluid.data and pass the array in feed={...}.",
         )
     if dtypes is not None and x.dtype not in dtypes:
-        names = [d.name for d in dtypes]
+        names = [dtype_name(d) for d in dtypes]
         raise InvalidTypeError(
-            f"The data type of '{argument}' in {layer} must be one of {names}, but received {x.dtype} ({x.name!r}).",
-            expected=", ".join(names),
-            actual=str(x.dtype),
+            f"The data type of '{argument}' in {layer} must be {names}, "
+            f"but received {dtype_name(x.dtype)} ({x.name!r}).",
+            expected=" or ".join(names),
+            actual=dtype_name(x.dtype),
+            where=here(),
         )

@@ -9,6 +9,7 @@ import numpy as np
 from .buffers import aligned_array
 from .dtypes import canonical_dtype
 from .errors import InvalidArgumentError, InvalidTypeError
+from .tables import RowState
 
 
 def _lengths_to_offsets(lengths):
@@ -40,7 +41,7 @@ class LoDTensor:
         value: array (optional). lod: offsets, one list per level (optional).
 
     Attributes:
-        value: the ndarray (or, in a SelectedRows variable's cell, the SelectedRows), None before it is initialized.
+        value: the ndarray (a SelectedRows or a RowState in the cells of such variables), None before it is initialized.
         lod_offsets: tuple of tuples of offsets.
 
     >>> t = LoDTensor()
@@ -59,6 +60,9 @@ class LoDTensor:
         """Take a copy of `array`; shape and dtype may change. `place` is accepted for Fluid's sake and ignored."""
         array = np.asarray(array)
         canonical_dtype(array.dtype)
+        if isinstance(self.value, RowState) and self.value.shape == array.shape and not array.any():
+            self.value = RowState(array.shape, array.dtype)
+            return
         value = aligned_array(array.shape, array.dtype)
         value[...] = array
         self.value = value
@@ -105,6 +109,8 @@ class LoDTensor:
         """``np.array(t)`` copies; ``np.asarray(t)`` is a read-only view."""
         if self.value is None:
             raise InvalidArgumentError("The tensor is not initialized: it holds no array.")
+        if isinstance(self.value, RowState):
+            return self.value.to_dense().astype(dtype or self.value.dtype, copy=False)
         if copy or (dtype is not None and np.dtype(dtype) != self.value.dtype):
             if copy is False:
                 raise InvalidArgumentError("The tensor cannot be read as another dtype without a copy.")
@@ -114,7 +120,7 @@ class LoDTensor:
         return view
 
     def __len__(self):
-        return 0 if self.value is None else len(self.value)
+        return 0 if self.value is None else self.value.shape[0]
 
     def __repr__(self):
         if self.value is None:

@@ -1,5 +1,7 @@
 """Operator: one op of a block, as data, and what it does to the variables it writes."""
 
+import numpy as np
+
 from .errors import InvalidTypeError, user_site
 from .ops.registry import EMPTY, Meta, OpSpec, check_dtypes, get_op
 from .variable import Parameter, Variable
@@ -112,13 +114,18 @@ class Operator:
         def show(slots):
             return ", ".join(f"{slot}=[{', '.join(names)}]" for slot, names in slots.items())
 
-        attrs = ", ".join(f"{k}={v!r}" for k, v in sorted(self.attrs.items()) if not k.startswith("op_"))
+        attrs = ", ".join(f"{k}={_short(v)}" for k, v in sorted(self.attrs.items()) if not k.startswith("op_"))
         return f"{{{show(self.outputs)}}} = {self.type}({show(self.inputs)}){' ' + attrs if attrs else ''}"
 
     __str__ = to_string
 
     def __repr__(self):
         return f"<Operator {self.to_string()}>"
+
+
+def _short(value):
+    """An attribute for reading; arrays by their size."""
+    return f"<{value.size} numbers>" if isinstance(value, np.ndarray) else repr(value)
 
 
 def slot_names(slots):

@@ -7,7 +7,7 @@ import weakref
 from . import unique_name
 from .backward import append_backward
 from .dtypes import VarType
-from .errors import InvalidArgumentError, InvalidTypeError, format_site
+from .errors import InvalidArgumentError, InvalidTypeError, format_site, here
 from .framework import OpRole, Variable, default_main_program, default_startup_program, program_guard
 from .initializer import Constant
 from .layer_helper import LayerHelper
@@ -49,7 +49,7 @@ class Optimizer:
         self._grad_clip = grad_clip
         self._name = name
         self._rates = weakref.WeakKeyDictionary()
-        self._accumulators = {}
+        self._accumulators = weakref.WeakKeyDictionary()
 
     def minimize(self, loss, startup_program=None, parameter_list=None, no_grad_set=None):
         """Append the ops that compute the gradients of `loss` and update the parameters.
@@ -63,14 +63,14 @@ class Optimizer:
             (list of update ops, list of (parameter, gradient)).
         """
         startup = startup_program if startup_program is not None else default_startup_program()
-        if not isinstance(loss, Variable):
-            raise InvalidTypeError("The loss is not a Variable.", expected="Variable", actual=type(loss).__name__)
-        with _unchanged_on_error(loss.block.program, startup), program_guard(loss.block.program, startup):
+        _check_loss(loss)
+        with self._unchanged_on_error(loss.block.program, startup), program_guard(loss.block.program, startup):
             params_grads = self.backward(loss, startup, parameter_list, no_grad_set)
             return self.apply_gradients(params_grads), params_grads
 
     def backward(self, loss, startup_program=None, parameter_list=None, no_grad_set=None, callbacks=None):
         """The first half of `minimize`: append the gradients and return ``[(parameter, gradient), ...]``."""
+        _check_loss(loss)
         parameters = parameter_list if parameter_list else self._parameter_list
         frozen = [p.name for p in loss.block.program.all_parameters() if not p.trainable]
         return append_backward(loss, parameters, [*(no_grad_set or ()), *frozen], callbacks)
@@ -84,7 +84,7 @@ class Optimizer:
                 hint="does the loss depend on a trainable parameter?",
             )
         program = params_grads[0][1].block.program
-        with _unchanged_on_error(program, default_startup_program()):
+        with self._unchanged_on_error(program, default_startup_program()):
             self._check(params_grads)
             if self._grad_clip is not None:
                 params_grads = self._grad_clip(params_grads)
@@ -141,10 +141,14 @@ class Optimizer:
         with program._role_guard(OpRole.LR_SCHEDULE | OpRole.OPTIMIZE):
             return rate * float(factor)
 
-    def _add_accumulator(self, block, name, parameter, *, fill=0.0, shape=None, dtype=None):
-        """A persistable variable ``<parameter>_<name>_0`` of the parameter's shape, filled with a number."""
+    def _add_accumulator(self, block, name, parameter, *, fill=0.0, shape=None, dtype=None, row_state=False):
+        """A persistable variable ``<parameter>_<name>_0`` of the parameter's shape, filled with a number.
+
+        row_state: a large one may have memory for the rows touched alone.
+        """
         key = name if self._name is None else f"{self._name}_{name}"
-        if (key, parameter.name) in self._accumulators:
+        accumulators = self._accumulators.setdefault(block.program, {})
+        if (key, parameter.name) in accumulators:
             return
         helper = LayerHelper(self.type, name=self.type)
         variable = helper.create_global_variable(
@@ -153,27 +157,45 @@ class Optimizer:
             dtype=dtype if dtype is not None else parameter.dtype,
             shape=shape if shape is not None else parameter.shape,
             belong_to_optimizer=True,
+            row_state=row_state,
         )
         helper.set_variable_initializer(variable, Constant(float(fill)))
-        self._accumulators[key, parameter.name] = variable
+        accumulators[key, parameter.name] = variable
 
     def _get_accumulator(self, name, parameter):
         key = name if self._name is None else f"{self._name}_{name}"
-        return self._accumulators[key, parameter.name]
+        return self._accumulators[parameter.block.program][key, parameter.name]
+
+    @contextlib.contextmanager
+    def _unchanged_on_error(self, *programs):
+        """Programs in which something was appended before an error, and this object, are put back as they were."""
+        blocks = [program.global_block() for program in programs]
+        before = [
+            (block, [(op, dict(op.attrs)) for op in block.ops], dict(block.vars), block.program._backward_passes)
+            for block in blocks
+        ]
+        names = unique_name.counts()
+        rates = dict(self._rates)
+        accumulators = {program: dict(made) for program, made in self._accumulators.items()}
+        try:
+            yield
+        except Exception:
+            for block, ops, variables, passes in before:
+                for op, attrs in ops:
+                    op.attrs = attrs
+                block.ops[:], block.vars, block.program._backward_passes = [op for op, _ in ops], variables, passes
+                block.program._changed()
+            unique_name.restore(names)
+            self._rates = weakref.WeakKeyDictionary(rates)
+            self._accumulators = weakref.WeakKeyDictionary(accumulators)
+            raise
 
 
-@contextlib.contextmanager
-def _unchanged_on_error(*programs):
-    """Programs in which something was appended before an error are put back as they were."""
-    blocks = [program.global_block() for program in programs]
-    before = [(block, list(block.ops), dict(block.vars), block.program._backward_passes) for block in blocks]
-    try:
-        yield
-    except Exception:
-        for block, ops, variables, passes in before:
-            block.ops[:], block.vars, block.program._backward_passes = ops, variables, passes
-            block.program._changed()
-        raise
+def _check_loss(loss):
+    if not isinstance(loss, Variable):
+        raise InvalidTypeError(
+            "The loss is not a Variable.", expected="Variable", actual=type(loss).__name__, where=here()
+        )
 
 
 class SGDOptimizer(Optimizer):
@@ -226,8 +248,8 @@ class AdamOptimizer(Optimizer):
 
     def _create_accumulators(self, block, parameters):
         for p in parameters:
-            self._add_accumulator(block, "moment1", p)
-            self._add_accumulator(block, "moment2", p)
+            self._add_accumulator(block, "moment1", p, row_state=self._lazy_mode)
+            self._add_accumulator(block, "moment2", p, row_state=self._lazy_mode)
             for name, beta, default in (("beta1", self._beta1, 0.9), ("beta2", self._beta2, 0.999)):
                 fill = default if isinstance(beta, Variable) else beta
                 self._add_accumulator(block, f"{name}_pow_acc", p, fill=fill, shape=[1])
@@ -299,7 +321,7 @@ class SparseAdamOptimizer(Optimizer):
         name=None,
     ):
         super().__init__(learning_rate, parameter_list, regularization, grad_clip, name)
-        _check_betas(self, beta1, beta2, epsilon)
+        _check_betas(self, beta1, beta2, epsilon, variables=False)
         self._options = {"beta1": float(beta1), "beta2": float(beta2), "epsilon": float(epsilon)}
 
     def _check(self, params_grads):
@@ -323,8 +345,8 @@ class SparseAdamOptimizer(Optimizer):
 
     def _create_accumulators(self, block, parameters):
         for p in parameters:
-            self._add_accumulator(block, "moment1", p)
-            self._add_accumulator(block, "moment2", p)
+            self._add_accumulator(block, "moment1", p, row_state=True)
+            self._add_accumulator(block, "moment2", p, row_state=True)
             self._add_accumulator(block, "step", p, shape=[1], dtype="int64")
 
     def _append_update(self, block, parameter, grad, rate):
@@ -341,7 +363,17 @@ class SparseAdamOptimizer(Optimizer):
         return block.append_op("sparse_adam", inputs=ins, outputs=outs, attrs=self._options)
 
 
-def _check_betas(optimizer, beta1, beta2, epsilon):
+def _check_betas(optimizer, beta1, beta2, epsilon, *, variables=True):
+    """Refuse settings that are no numbers, or out of range; betas may be Variables where `variables` says so."""
+    for name, value in (("beta1", beta1), ("beta2", beta2), ("epsilon", epsilon)):
+        if variables and isinstance(value, Variable) and name != "epsilon":
+            continue
+        if isinstance(value, bool) or not isinstance(value, float | int):
+            raise InvalidTypeError(
+                f"{name} of {type(optimizer).__name__} is not a number.",
+                expected="float or Variable" if variables and name != "epsilon" else "float",
+                actual=type(value).__name__,
+            )
     for name, beta in (("beta1", beta1), ("beta2", beta2)):
         if not isinstance(beta, Variable) and not 0 <= beta < 1:
             raise InvalidArgumentError(

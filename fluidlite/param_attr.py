@@ -1,6 +1,8 @@
 """ParamAttr: what a layer's user may say of its parameters."""
 
-from .errors import InvalidTypeError
+import math
+
+from .errors import InvalidArgumentError, InvalidTypeError
 from .initializer import Constant, Initializer, Xavier
 from .regularizer import WeightDecayRegularizer
 
@@ -32,6 +34,10 @@ class ParamAttr:
         trainable=True,
         do_model_average=True,
     ):
+        if isinstance(learning_rate, float) and not math.isfinite(learning_rate):
+            raise InvalidArgumentError(
+                f"The learning_rate of ParamAttr {name!r} is not a finite number.", actual=str(learning_rate)
+            )
         self.name = name
         self.initializer = initializer
         self.learning_rate = learning_rate

@@ -9,6 +9,7 @@ import math
 from .buffers import Buffer, FreshBuffer, Storage
 from .dtypes import numpy_dtype
 from .ops.registry import EMPTY, GRAD_SUFFIX
+from .tables import StateBuffer, wants_row_state
 
 
 class _Lifetimes:
@@ -65,7 +66,9 @@ def place_buffers(block, ops, fetches):
                     continue
                 dtype = numpy_dtype(variable.dtype)
                 if name in persistable:
-                    buffers[id(op), name] = FreshBuffer(dtype, f"Variable {name!r} of shape {variable.shape}")
+                    by_row = variable.row_state and wants_row_state(variable.shape, dtype)
+                    make = StateBuffer if by_row else FreshBuffer
+                    buffers[id(op), name] = make(dtype, f"Variable {name!r} of shape {variable.shape}")
                     continue
                 if slot.name in definition.views or _read_and_written(op, slot.name, name):
                     buffers[id(op), name] = Buffer(dtype)
@@ -105,3 +108,34 @@ def _row_bytes(variable):
     """What is known of a variable's size: bytes for one unit of the unknown dimensions, and how many those are."""
     known = [d for d in variable.shape if d != -1]
     return math.prod(known) * numpy_dtype(variable.dtype).itemsize, len(variable.shape) - len(known)
+
+
+def views_to_copy(block, ops, fetches):
+    """(id of op, output name) of the views that must not stay views.
+
+    Those are persistable variables, whose memory is theirs, and views of a parameter that are read or fetched after an
+    op has changed the parameter where it lies.
+    """
+    copies = set()
+    changed_at = {}
+    for k, op in enumerate(ops):
+        for out in op.definition.updates:
+            for name in op.outputs.get(out, ()):
+                changed_at.setdefault(name, k)
+    for k, op in enumerate(ops):
+        for out, sources in op.definition.views.items():
+            origins = {n for s in (sources if isinstance(sources, tuple) else (sources,)) for n in op.inputs.get(s, ())}
+            for name in op.outputs.get(out, ()):
+                if name == EMPTY:
+                    continue
+                change = min((changed_at[n] for n in origins if n in changed_at), default=None)
+                if block._find_var_recursive(name).persistable or (
+                    change is not None
+                    and change > k
+                    and (name in fetches or any(name in later.input_arg_names for later in ops[change:]))
+                ):
+                    copies.add((id(op), name))
+                elif change is not None and change > k:
+                    # A view of this view shows the same memory.
+                    changed_at[name] = change
+    return copies

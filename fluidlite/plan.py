@@ -24,8 +24,9 @@ from .errors import (
 )
 from .lod_tensor import LoDTensor
 from .ops.registry import EMPTY
-from .placement import place_buffers
+from .placement import place_buffers, views_to_copy
 from .selected_rows import SelectedRows
+from .tables import RowState, as_array
 
 
 class Step:
@@ -68,21 +69,27 @@ class Plan:
 
     def __init__(self, program, scope, feed_names, fetch_names, lod_feeds=(), check_nan_inf=False):
         self.block = program.global_block()
-        self.scope = scope
         self.fetch_names = fetch_names
         self.ops = _prune(self.block, set(fetch_names), set(feed_names))
         self._check_names(feed_names, fetch_names)
-        self.cells = self._make_cells(feed_names)
-        self.feeds = [(name, self.block.vars[name], self.cells[name]) for name in feed_names if name in self.cells]
+        self.cells = self._make_cells(scope, feed_names)
+        updated = {n for op in self.ops for slot in op.definition.updates for n in op.outputs.get(slot, ())}
+        # (name, variable, cell, whether an op writes to the fed array itself)
+        self.feeds = [
+            (name, self.block.vars[name], self.cells[name], name in updated)
+            for name in feed_names
+            if name in self.cells
+        ]
         self.reads = self._persistable_reads(feed_names)
+        self.state_reads = self._state_reads()
         self._check_room()
         buffers = place_buffers(self.block, self.ops, set(fetch_names))
+        self.copied = views_to_copy(self.block, self.ops, set(fetch_names))
         lod_vars = set(lod_feeds) | {n for n, v in self.block.vars.items() if v.persistable and v.lod_level}
         self.steps = [self._bind(op, buffers, lod_vars) for op in self.ops]
         if check_nan_inf:
             self.steps = [step for bound in self.steps for step in (bound, _nan_check(bound))]
         self.fetches = [self.cells[name] for name in fetch_names]
-        self.owned_copies = self._views_to_keep()
 
     def _check_names(self, feed_names, fetch_names):
         """Every variable that is read has to come from somewhere."""
@@ -115,7 +122,7 @@ class Plan:
                     hint=nearest(name, self.block.vars) if variable is None else "feed what it depends on.",
                 )
 
-    def _make_cells(self, feed_names):
+    def _make_cells(self, scope, feed_names):
         """A cell for every variable: the Scope's for persistable ones, the plan's own for all others."""
         names = {name for op in self.ops for name in op.input_arg_names + op.output_arg_names} | set(self.fetch_names)
         cells = {}
@@ -123,7 +130,7 @@ class Plan:
             if name != EMPTY:
                 variable = self.block._find_var_recursive(name)
                 if variable.persistable and name not in feed_names:
-                    found = self.scope.find_var(name) or self.scope.var(name)
+                    found = scope.find_var(name) or scope.var(name)
                     cells[name] = found.cell
                 else:
                     cells[name] = LoDTensor()
@@ -138,13 +145,27 @@ class Plan:
                     if name not in written and name not in reads and name != EMPTY:
                         variable = self.block._find_var_recursive(name)
                         if variable.persistable:
+                            # An update that fails halfway would leave other parameters updated.
+                            shape = variable.shape if slot in op.definition.updates.values() else None
                             dtype = numpy_dtype(variable.dtype)
-                            reads[name] = (self.cells[name], dtype, name, op, slot)
+                            reads[name] = (self.cells[name], dtype, shape, name, op, slot)
             written.update(op.output_arg_names)
         for name in self.fetch_names:
             if name not in written and name not in reads:
-                reads[name] = (self.cells[name], numpy_dtype(self.block.vars[name].dtype), name, None, None)
+                dtype = numpy_dtype(self.block.vars[name].dtype)
+                reads[name] = (self.cells[name], dtype, None, name, None, None)
         return list(reads.values())
+
+    def _state_reads(self):
+        """Cells of accumulators that are read by ops which know arrays only."""
+        names = {
+            name
+            for op in self.ops
+            for slot in op.definition.inputs
+            for name in op.inputs.get(slot.name, ())
+            if not slot.row_state and name in self.block.vars and self.block.vars[name].row_state
+        }
+        return [self.cells[name] for name in names]
 
     def _check_room(self):
         """Refuse a program whose new persistable variables together cannot fit, before the first one is made."""
@@ -159,8 +180,12 @@ class Plan:
                         sizes[name] = math.prod(variable.shape) * numpy_dtype(variable.dtype).itemsize
         if sizes:
             name = max(sizes, key=sizes.get)
-            check_memory(sizes[name], f"Variable {name!r} of shape {self.block.vars[name].shape}")
-            check_memory(sum(sizes.values()), f"The program ({len(sizes)} persistable variables, largest {name!r})")
+            try:
+                check_memory(sizes[name], f"Variable {name!r} of shape {self.block.vars[name].shape}")
+                check_memory(sum(sizes.values()), f"The program ({len(sizes)} persistable variables, largest {name!r})")
+            except ResourceExhaustedError as error:
+                error.where = format_site(self.block.vars[name].site)
+                raise
 
     def _bind(self, op, buffers, lod_vars):
         definition = op.bound()
@@ -179,6 +204,9 @@ class Plan:
             targets = [n for slot in slots for n in op.outputs.get(slot, ()) if n != EMPTY]
             lod_vars.update(targets)
             call = _carry_lod(call, self.cells[carriers[0]], [self.cells[n] for n in targets])
+        copied = [self.cells[name] for name in op.output_arg_names if (id(op), name) in self.copied]
+        if copied:
+            call = _copy_after(call, copied)
         return Step(call, op, ins, outs)
 
     def _slot_cell(self, slot, names):
@@ -187,23 +215,14 @@ class Plan:
             return _CellList(cells)
         return cells[0] if cells else LoDTensor()
 
-    def _views_to_keep(self):
-        """Persistable variables that ops may leave as views of buffers: they are copied out after a run."""
-        kept = {}
-        for op in self.ops:
-            for slot in op.definition.views:
-                for name in op.outputs.get(slot, ()):
-                    variable = self.block.vars.get(name)
-                    if variable is not None and variable.persistable:
-                        kept[name] = self.cells[name]
-        return list(kept.values())
-
     def run(self):
         """Run all steps. The feeds' cells have been set."""
-        for cell, dtype, name, op, slot in self.reads:
+        for cell, dtype, shape, name, op, slot in self.reads:
             value = cell.value
-            if value is None or value.dtype is not dtype and value.dtype != dtype:
-                _refuse_read(value, dtype, name, op, slot)
+            if value is None or value.dtype is not dtype or (shape is not None and value.shape != shape):
+                _check_read(value, dtype, shape, name, op, slot)
+        for cell in self.state_reads:
+            cell.value = as_array(cell.value)
         step = None
         try:
             # What IEEE arithmetic makes of 0/0 is a value like others here; FLAGS_check_nan_inf finds it.
@@ -213,26 +232,20 @@ class Plan:
         except Exception as error:
             _explain(error, step)
             raise
-        for cell in self.owned_copies:
-            cell.value = _copy(cell.value)
 
     def fetch(self):
         """Copies of the fetched values: LoDTensors and SelectedRows."""
         return [
             cell.value.copy()
             if isinstance(cell.value, SelectedRows)
-            else LoDTensor(_copy(cell.value), cell.lod_offsets)
+            else LoDTensor(cell.value.copy(), cell.lod_offsets)
             for cell in self.fetches
         ]
 
 
-def _copy(value):
-    return value.copy() if isinstance(value, SelectedRows) else np.array(value, order="C")
-
-
 def _prune(block, fetches, feeds):
     """The ops that lead to a fetch, to a write to a persistable variable, or to a side effect."""
-    needed, kept = set(fetches), []
+    needed, kept = set(fetches) - feeds, []
     for op in reversed(block.ops):
         outputs = [name for name in op.output_arg_names if name != EMPTY]
         persistable = any(name in block.vars and block.vars[name].persistable for name in outputs)
@@ -290,6 +303,15 @@ def _make_call(run, ins, outs, bufs):
     return call
 
 
+def _copy_after(call, cells):
+    def call_and_copy():
+        call()
+        for cell in cells:
+            cell.value = cell.value.copy()
+
+    return call_and_copy
+
+
 def _carry_lod(call, source, targets):
     def call_and_carry():
         call()
@@ -306,7 +328,7 @@ def _nan_check(step):
 
     def call():
         for name, cell in cells:
-            value = cell.value.value if isinstance(cell.value, SelectedRows) else cell.value
+            value = _numbers(cell.value)
             if value is None or value.dtype.kind != "f" or np.isfinite(value).all():
                 continue
             bad = value[~np.isfinite(value)]
@@ -321,6 +343,13 @@ def _nan_check(step):
     return Step(call, op, step.ins, step.outs)
 
 
+def _numbers(value):
+    """All the numbers that a variable holds, as one array."""
+    if isinstance(value, SelectedRows):
+        return value.value
+    return value.touched_values() if isinstance(value, RowState) else value
+
+
 def _cells_of(out):
     return out.cells if isinstance(out, _CellList) else [out]
 
@@ -330,7 +359,8 @@ def _out_names(op, step, out):
     return op.outputs.get(slot) or ["(unused)"]
 
 
-def _refuse_read(value, dtype, name, op, slot):
+def _check_read(value, dtype, shape, name, op, slot):
+    """Refuse a persistable variable that cannot be what the program says."""
     if value is None:
         reader = f" the {op.type} Op's Input Variable {slot}({name})" if op else f" Variable {name!r}"
         raise UnavailableError(
@@ -338,13 +368,21 @@ def _refuse_read(value, dtype, name, op, slot):
             where=format_site(op.site) if op else None,
             hint="run the startup program first (exe.run(fluid.default_startup_program())), or load a model.",
         )
-    raise InvalidTypeError(
-        f"Variable {name!r} holds another data type than the program says.",
-        expected=str(dtype),
-        actual=str(value.dtype),
-        where=format_site(op.site) if op else None,
-        hint="set it from an array of the right dtype.",
-    )
+    if value.dtype != dtype:
+        raise InvalidTypeError(
+            f"Variable {name!r} holds another data type than the program says.",
+            expected=str(dtype),
+            actual=str(value.dtype),
+            where=format_site(op.site) if op else None,
+            hint=f"set it from an array of that dtype: tensor.set(array.astype({dtype.name!r})).",
+        )
+    if shape is not None and value.shape != shape:
+        raise InvalidArgumentError(
+            f"Variable {name!r}, input {slot} of op {op.type}, has another shape than the program says.",
+            expected=str(shape),
+            actual=str(value.shape),
+            where=format_site(op.site),
+        )
 
 
 _KINDS = (

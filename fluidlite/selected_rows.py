@@ -72,8 +72,8 @@ class SelectedRows:
                 expected="rows of shape (n,) and value of shape (n, D)",
                 actual=f"rows {rows.shape}, value {value.shape}",
             )
-        rows = np.ascontiguousarray(rows, np.int64)
         height = int(height)
+        # Before the conversion: a row beyond int64 would come out of it as another number.
         outside = np.flatnonzero((rows < 0) | (rows >= height))
         if outside.size:
             at = int(outside[0])
@@ -82,6 +82,7 @@ class SelectedRows:
                 expected=f"0 <= row < {height} (the height)",
                 actual=str(rows[at]),
             )
+        rows = np.ascontiguousarray(rows, np.int64)
         if value.strides[1] != value.itemsize and value.shape[1] > 1:
             value = np.ascontiguousarray(value)
         self._set((Chunk(rows, value),), height, value.shape[1], value.dtype)
@@ -131,21 +132,24 @@ class SelectedRows:
     def to_dense(self, out=None):
         """The (height, D) array itself, in `out` if given (overwritten)."""
         if out is None:
-            out = np.zeros(self.shape, self.dtype)
-        else:
-            out.fill(0)
+            return self.add_to(np.zeros(self.shape, self.dtype))
+        self._check_shape(out)
+        out.fill(0)
         return self.add_to(out)
 
     def add_to(self, dense):
         """Add to a (height, D) array in place, and return it."""
-        if dense.shape != self.shape:
-            raise InvalidArgumentError(
-                "A SelectedRows cannot be added to an array of another shape.",
-                expected=str(self.shape),
-                actual=str(dense.shape),
-            )
+        self._check_shape(dense)
         row_kernels.scatter_add_rows(dense, self.chunks)
         return dense
+
+    def _check_shape(self, dense):
+        if dense.shape != self.shape or dense.dtype != self.dtype:
+            raise InvalidArgumentError(
+                "A SelectedRows cannot be written or added to an array of another shape or dtype.",
+                expected=f"{self.shape} {self.dtype}",
+                actual=f"{dense.shape} {dense.dtype}",
+            )
 
     def copy(self):
         """A SelectedRows with one chunk that owns its arrays."""
@@ -190,6 +194,9 @@ class SelectedRows:
 
     def __sub__(self, other):
         return self + (-other) if isinstance(other, SelectedRows | np.ndarray) else NotImplemented
+
+    def __rsub__(self, other):
+        return -self + other
 
     def __repr__(self):
         rows = sum(len(c.rows) for c in self.chunks)

@@ -25,6 +25,16 @@ def generate(key):
     return _generator(key)
 
 
+def counts():
+    """How often each key was asked for so far, a copy for `restore`."""
+    return dict(_generator.counts)
+
+
+def restore(before):
+    """Go on counting from what `counts` gave."""
+    _generator.counts = defaultdict(int, before)
+
+
 def switch(new_generator=None):
     """Put another generator (a new one by default) in place, and return the one before."""
     global _generator

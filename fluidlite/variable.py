@@ -1,10 +1,13 @@
 """Variable and Parameter: names for values of a program, and the arithmetic that users write with them."""
 
 import warnings
+from operator import index
+
+import numpy as np
 
 from . import unique_name
 from .dtypes import VarType, canonical_dtype, dtype_name, is_float
-from .errors import InvalidArgumentError, InvalidTypeError, user_site
+from .errors import InvalidArgumentError, InvalidTypeError, here, user_site
 
 
 class Variable:
@@ -47,6 +50,8 @@ class Variable:
         self.is_data = is_data
         self.need_check_feed = need_check_feed
         self.belong_to_optimizer = belong_to_optimizer
+        # An accumulator that row-wise updates may keep for the touched rows alone.
+        self.row_state = kwargs.get("row_state", False)
         self.op = None
         self.site = user_site()
 
@@ -121,7 +126,7 @@ class Variable:
 
     def _binary(self, type, other, *, reverse=False, dtype=None):
         if not isinstance(other, Variable):
-            if isinstance(other, bool) or not isinstance(other, int | float):
+            if not _is_number(other):
                 return NotImplemented
             other = self._constant_like(other) if reverse else self._constant(other, [1])
         elif other.dtype != self.dtype:
@@ -141,7 +146,7 @@ class Variable:
 
     def _scaled(self, other, scale, bias):
         """The `scale` op that +, -, * and / with a number become, or None when `other` is no number for it."""
-        if isinstance(other, bool) or not isinstance(other, int | float):
+        if not _is_number(other):
             return None
         if is_float(self.dtype) or float(other).is_integer():
             return self._scale(scale(other), bias(other))
@@ -168,7 +173,7 @@ class Variable:
     __rmul__ = __mul__
 
     def __truediv__(self, other):
-        if isinstance(other, int | float) and not isinstance(other, bool):
+        if _is_number(other):
             if other == 0:
                 raise InvalidArgumentError(f"Variable {self.name!r} is divided by the number 0.")
             if is_float(self.dtype):
@@ -211,6 +216,9 @@ class Variable:
     def __ge__(self, other):
         return self._binary("greater_equal", other, dtype=VarType.BOOL)
 
+    # An array beside a variable is an error, not an array of variables.
+    __array_ufunc__ = None
+
     # == builds an op, so identity is what makes two variables the same key.
     __hash__ = object.__hash__
 
@@ -219,6 +227,10 @@ class Variable:
 
     def __getitem__(self, item):
         return _slice(self, item if isinstance(item, tuple) else (item,))
+
+
+def _is_number(other):
+    return isinstance(other, int | float | np.number) and not isinstance(other, bool)
 
 
 def _slice(x, items):
@@ -246,7 +258,8 @@ def _slice(x, items):
                 raise InvalidArgumentError(f"Variable {x.name!r} is sliced with step 0.")
             start = i.start if i.start is not None else (0 if step > 0 else _FAR)
             end = i.stop if i.stop is not None else (_FAR if step > 0 else -_FAR)
-        elif isinstance(i, int) and not isinstance(i, bool):
+        elif isinstance(i, int | np.integer) and not isinstance(i, bool):
+            i = int(i)
             start, end, step = i, i + 1 if i != -1 else _FAR, 1
             drop.append(axis)
         else:
@@ -280,16 +293,21 @@ class Parameter(Variable):
 
     def __init__(self, block, shape, dtype, **kwargs):
         name = kwargs.get("name")
-        if not shape or any(int(d) <= 0 for d in shape):
+        try:
+            dims = tuple(index(d) for d in shape)
+        except TypeError:
+            dims = ()
+        if not dims or any(d <= 0 for d in dims):
             raise InvalidArgumentError(
                 f"Parameter {name!r} has a shape that no array can have.",
                 expected="positive dimensions",
-                actual=str(list(shape)),
+                actual=repr(shape),
+                where=here(),
             )
         trainable = kwargs.pop("trainable", True)
         self.optimize_attr = kwargs.pop("optimize_attr", {"learning_rate": 1.0})
         self.regularizer = kwargs.pop("regularizer", None)
         self.do_model_average = kwargs.pop("do_model_average", None)
         self.is_distributed = kwargs.pop("is_distributed", False)
-        super().__init__(block, shape=shape, dtype=dtype, persistable=True, **kwargs)
+        super().__init__(block, shape=dims, dtype=dtype, persistable=True, **kwargs)
         self.trainable = trainable

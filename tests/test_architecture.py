@@ -15,7 +15,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 # A module may import from its own level and from those below it.
 LEVELS = {
     0: ["_kernels", "buffers", "dtypes", "errors", "flags", "functional", "lod_tensor", "places", "scope"]
-    + ["selected_rows"],
+    + ["selected_rows", "tables"],
     1: ["ops"],
     2: ["framework", "operator", "unique_name", "variable"],
     3: ["initializer", "param_attr", "regularizer"],

@@ -1,6 +1,8 @@
 """Inputs of a program."""
 
-from ..dtypes import VarType
+import warnings
+
+from ..dtypes import VarType, canonical_dtype, dtype_name
 from ..framework import default_main_program
 
 
@@ -25,16 +27,20 @@ def data(
     shape = [-1 if d is None else d for d in shape]
     if append_batch_size and not any(d < 0 for d in shape):
         shape = [-1, *shape]
-    return (
-        default_main_program()
-        .current_block()
-        .create_var(
-            name=name,
-            shape=shape,
-            dtype=dtype,
-            type=type,
-            lod_level=lod_level,
-            stop_gradient=stop_gradient,
-            is_data=True,
-        )
-    )
+    block = default_main_program().current_block()
+    return declare_input(block, name, shape, dtype, type=type, lod_level=lod_level, stop_gradient=stop_gradient)
+
+
+def declare_input(block, name, shape, dtype, **options):
+    """The input variable of that name: a new one, or the one declared before (with a warning when that differs)."""
+    existing = block.vars.get(name)
+    variable = block.create_var(name=name, shape=shape, dtype=dtype, is_data=True, **options)
+    if existing is not None:
+        declared = tuple(-1 if d is None else int(d) for d in shape), canonical_dtype(dtype)
+        if declared != (existing.shape, existing.dtype):
+            warnings.warn(
+                f"Input {name!r} was declared before as {existing.shape} {dtype_name(existing.dtype)} and stays so; "
+                f"{declared[0]} {dtype_name(dtype)} has no effect.",
+                stacklevel=3,
+            )
+    return variable

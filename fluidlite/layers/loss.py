@@ -1,7 +1,10 @@
 """Losses, one value for each row or element; `layers.mean` makes a scalar of them."""
 
+from ..dtypes import VarType
 from ..layer_helper import LayerHelper, check_variable
 from .nn import _FLOATS
+
+_LABELS = (VarType.INT64, VarType.INT32)
 
 
 def cross_entropy(input, label, soft_label=False, ignore_index=-100):
@@ -21,7 +24,7 @@ def cross_entropy(input, label, soft_label=False, ignore_index=-100):
     (-1, 1)
     """
     check_variable(input, "input", "cross_entropy", _FLOATS)
-    check_variable(label, "label", "cross_entropy")
+    check_variable(label, "label", "cross_entropy", _FLOATS if soft_label else _LABELS)
     inputs = {"X": input, "Label": label}
     if soft_label:
         helper = LayerHelper("cross_entropy")
@@ -61,7 +64,7 @@ def softmax_with_cross_entropy(
     """
     helper = LayerHelper("softmax_with_cross_entropy")
     check_variable(logits, "logits", "softmax_with_cross_entropy", _FLOATS)
-    check_variable(label, "label", "softmax_with_cross_entropy")
+    check_variable(label, "label", "softmax_with_cross_entropy", _FLOATS if soft_label else _LABELS)
     softmax = helper.create_variable_for_type_inference(logits.dtype)
     loss = helper.create_variable_for_type_inference(logits.dtype)
     attrs = {

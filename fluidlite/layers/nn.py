@@ -1,9 +1,10 @@
 """Layers of networks: embedding, fully connected, products, reductions, shapes."""
 
 import math
+from operator import index
 
 from ..dtypes import VarType, canonical_dtype
-from ..errors import InvalidArgumentError
+from ..errors import InvalidArgumentError, here
 from ..layer_helper import LayerHelper, check_variable
 
 _FLOATS = (VarType.FP32, VarType.FP64)
@@ -14,13 +15,17 @@ def append_embedding(type, input, size, is_sparse, is_distributed, padding_idx, 
     helper = LayerHelper("embedding", param_attr=param_attr)
     layer = "fluid.layers.embedding" if type == "lookup_table" else "fluid.embedding"
     check_variable(input, "input", layer, (VarType.INT64,))
-    if not isinstance(size, list | tuple) or len(size) != 2 or any(int(d) <= 0 for d in size):
+    try:
+        n_rows, width = (index(d) for d in size)
+    except (TypeError, ValueError):
+        n_rows = width = 0
+    if n_rows <= 0 or width <= 0:
         raise InvalidArgumentError(
             f"The size of {layer} ({helper.name}) is not the shape of a table.",
-            expected="[V, D]: the number of rows and their width, both positive",
+            expected="[V, D]: the number of rows and their width, both positive ints",
             actual=repr(size),
+            where=here(),
         )
-    n_rows = int(size[0])
     if padding_idx is None:
         padding_idx = -1
     elif not -n_rows <= padding_idx < n_rows:
@@ -28,12 +33,15 @@ def append_embedding(type, input, size, is_sparse, is_distributed, padding_idx, 
             f"The padding_idx of {layer} ({helper.name}) is not a row of the table.",
             expected=f"-{n_rows} <= padding_idx < {n_rows}",
             actual=str(padding_idx),
+            where=here(),
         )
     elif padding_idx < 0:
         padding_idx += n_rows
     if param_attr is False:
-        raise InvalidArgumentError(f"{layer} ({helper.name}) cannot do without its table: param_attr is False.")
-    table = helper.create_parameter(helper.param_attr, [n_rows, int(size[1])], dtype)
+        raise InvalidArgumentError(
+            f"{layer} ({helper.name}) cannot do without its table: param_attr is False.", where=here()
+        )
+    table = helper.create_parameter(helper.param_attr, [n_rows, width], dtype)
     table.is_distributed = is_distributed
     out = helper.create_variable_for_type_inference(dtype)
     attrs = {
@@ -93,15 +101,17 @@ def fc(input, size, num_flatten_dims=1, param_attr=None, bias_attr=None, act=Non
         check_variable(x, "input", "fc", _FLOATS)
     dtype = helper.input_dtype()
     if not isinstance(size, int) or size <= 0:
-        raise InvalidArgumentError(f"The size of {helper.name} is not a positive int.", actual=repr(size))
+        raise InvalidArgumentError(f"The size of {helper.name} is not a positive int.", actual=repr(size), where=here())
     products = []
     for x, attr in zip(inputs, helper.multiple_param_attr(len(inputs)), strict=True):
         keep = len(x.shape) - 1 if num_flatten_dims == -1 else num_flatten_dims
         if not 0 < keep < len(x.shape) or any(d < 0 for d in x.shape[keep:]):
             raise InvalidArgumentError(
-                f"Input {x.name!r} of {helper.name} cannot be flattened from dimension {keep} on.",
-                expected="known dimensions after num_flatten_dims",
+                f"Input {x.name!r} of {helper.name} has no known width: dimensions {keep} and after make the "
+                "rows of the weight.",
+                expected="at least one dimension after num_flatten_dims, all of them known",
                 actual=f"shape {list(x.shape)}, num_flatten_dims={num_flatten_dims}",
+                where=here(),
             )
         weight = helper.create_parameter(attr, [math.prod(x.shape[keep:]), size], dtype)
         out = helper.create_variable_for_type_inference(dtype)

@@ -39,13 +39,15 @@ class Slot:
         many: takes a list of variables; `run` then gets a tuple.
         optional: may be left out; `run` then gets None.
         rows: also accepts (input) or may hold (output) a SelectedRows.
+        row_state: also accepts a RowState; all others get it as an array.
         dtypes: 'float', 'int', 'any', or a tuple of VarType; checked when the op is appended.
     """
 
-    __slots__ = ("name", "many", "optional", "rows", "dtypes")
+    __slots__ = ("name", "many", "optional", "rows", "row_state", "dtypes")
 
-    def __init__(self, name, *, many=False, optional=False, rows=False, dtypes="any"):
-        self.name, self.many, self.optional, self.rows, self.dtypes = name, many, optional, rows, dtypes
+    def __init__(self, name, *, many=False, optional=False, rows=False, row_state=False, dtypes="any"):
+        self.name, self.many, self.optional = name, many, optional
+        self.rows, self.row_state, self.dtypes = rows, row_state, dtypes
 
     def admits(self, dtype):
         """Whether a data type may stand in this slot."""
