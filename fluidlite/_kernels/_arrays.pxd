@@ -5,11 +5,12 @@ cdef enum:
     FLOAT64 = 2
     REAL = 3
     INT64 = 4
+    INT32 = 8
     MAX_HELD = 8
 
 cdef struct Array:
     Py_buffer view
-    int kind            # FLOAT32, FLOAT64 or INT64
+    int kind            # FLOAT32, FLOAT64, INT64 or INT32
 
 cdef struct Held:
     int count
@@ -22,4 +23,5 @@ cdef int require_contiguous(const Array* array, str name) except -1
 cdef int require_unit_columns(const Array* array, str name) except -1
 cdef int require_like(const Array* array, str name, const Array* other, str other_name) except -1
 cdef int require_disjoint(const Array* array, str name, const Array* other, str other_name) except -1
+cdef int require_same_or_disjoint(const Array* array, str name, const Array* other, str other_name) except -1
 cdef Py_ssize_t size_of(const Array* array) noexcept nogil

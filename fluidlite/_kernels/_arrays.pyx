@@ -7,7 +7,7 @@ with twenty ids, and its errors do not name the argument.
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport uintptr_t
 
-_KIND_NAMES = {FLOAT32: "float32", FLOAT64: "float64", REAL: "float32 or float64", INT64: "int64"}
+_KIND_NAMES = {FLOAT32: "float32", FLOAT64: "float64", REAL: "float32 or float64", INT64: "int64", INT32: "int32"}
 
 
 cdef int _kind_of(const Py_buffer* view) noexcept nogil:
@@ -24,6 +24,8 @@ cdef int _kind_of(const Py_buffer* view) noexcept nogil:
         return FLOAT64
     if (form[0] == b"l" or form[0] == b"q") and view.itemsize == 8:
         return INT64
+    if form[0] == b"i" and view.itemsize == 4:
+        return INT32
     return 0
 
 
@@ -162,3 +164,11 @@ cdef int require_disjoint(const Array* array, str name, const Array* other, str 
     if begin < other_end and other_begin < end:
         raise ValueError(f"`{name}` and `{other_name}` share memory; pass a copy of one of them")
     return 0
+
+
+cdef int require_same_or_disjoint(const Array* array, str name, const Array* other, str other_name) except -1:
+    """For two C-contiguous arrays of one dtype where element j of the output needs elements j of the inputs alone."""
+    if array.view.buf == other.view.buf and array.view.itemsize == other.view.itemsize:
+        if size_of(array) == size_of(other):
+            return 0
+    return require_disjoint(array, name, other, other_name)

@@ -1,6 +1,6 @@
 """What row-wise kernels share: the occurrences of rows in a batch, checked, sorted and ready to be walked."""
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from fluidlite._kernels._arrays cimport Array
 from fluidlite._kernels._sort cimport FEW_KEYS
@@ -56,6 +56,8 @@ cdef extern from "row_update.h":
         double epsilon
         int64_t* merged_rows
         Py_ssize_t* begins
+        int32_t* slots
+        Py_ssize_t moment_stride
 
 cdef class RowBatch:
     cdef sorted_rows rows

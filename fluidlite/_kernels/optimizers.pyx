@@ -9,11 +9,13 @@ Arithmetic runs in the dtype of the parameter. Coefficients that depend on the s
 """
 
 from libc.math cimport pow, sqrt
-from libc.stdint cimport INT64_MAX, int64_t
+from libc.stdint cimport INT32_MAX, INT64_MAX, int32_t, int64_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from fluidlite._kernels._arrays cimport (
     FLOAT32,
+    INT32,
     INT64,
     REAL,
     Array,
@@ -25,24 +27,24 @@ from fluidlite._kernels._arrays cimport (
     require_like,
     size_of,
 )
+from fluidlite._kernels._cpu cimport variant, variants
 from fluidlite._kernels._parallel cimport chunk_fn, run_chunks
 from fluidlite._kernels._row_batch cimport DENSE_STEP, RowBatch, batch_rows, row_job
 
 cdef extern from "row_update.h":
-    void sgd_dense_chunk_float(void* ctx, Py_ssize_t chunk) noexcept nogil
-    void sgd_dense_chunk_double(void* ctx, Py_ssize_t chunk) noexcept nogil
-    void sgd_rows_chunk_float(void* ctx, Py_ssize_t chunk) noexcept nogil
-    void sgd_rows_chunk_double(void* ctx, Py_ssize_t chunk) noexcept nogil
-    void adam_dense_chunk_float(void* ctx, Py_ssize_t chunk) noexcept nogil
-    void adam_dense_chunk_double(void* ctx, Py_ssize_t chunk) noexcept nogil
-    void adam_rows_chunk_float(void* ctx, Py_ssize_t chunk) noexcept nogil
-    void adam_rows_chunk_double(void* ctx, Py_ssize_t chunk) noexcept nogil
-    void adam_rows_all_chunk_float(void* ctx, Py_ssize_t chunk) noexcept nogil
-    void adam_rows_all_chunk_double(void* ctx, Py_ssize_t chunk) noexcept nogil
+    const variants sgd_dense_chunk
+    const variants sgd_rows_chunk
+    const variants adam_dense_chunk
+    const variants adam_rows_chunk
+    const variants adam_rows_all_chunk
+
+    void count_new_chunk(void* ctx, Py_ssize_t chunk) noexcept nogil
+    void number_new_chunk(void* ctx, Py_ssize_t chunk) noexcept nogil
 
 # The order in which arrays are held, for messages.
 cdef tuple _TABLE_NAMES = ("param", "moment1", "moment2")
 cdef tuple _ROW_NAMES = (*_TABLE_NAMES, "beta1_pow")
+cdef tuple _STATE_NAMES = ("param", "state", "slots", "count", "beta1_pow")
 cdef tuple _DENSE_NAMES = (*_TABLE_NAMES, "grad", "beta1_pow")
 
 
@@ -82,6 +84,54 @@ cdef int _hold_moments(Held* held, Array* p, object moment1, object moment2, row
     return 0
 
 
+cdef int64_t* _hold_state(Held* held, Array* p, object slots, object state, object count, row_job* job) except NULL:
+    """Moments of the rows touched alone: `state` (V, 2 D) has a line for each, whose number stands in `slots` (V,)."""
+    cdef Array* data = hold(held, state, "state", 2, p.kind, True)
+    cdef Array* numbers
+    cdef Array* n
+    cdef int64_t* touched
+    require_contiguous(data, "state")
+    if data.view.shape[0] != p.view.shape[0] or data.view.shape[1] != 2 * p.view.shape[1]:
+        raise ValueError(f"`state` must have shape {(p.view.shape[0], 2 * p.view.shape[1])} (V, 2 D), but has "
+                         f"{(data.view.shape[0], data.view.shape[1])}")
+    require_disjoint(data, "state", p, "param")
+    numbers = hold(held, slots, "slots", 1, INT32, True)
+    require_contiguous(numbers, "slots")
+    if numbers.view.shape[0] != p.view.shape[0] or p.view.shape[0] >= INT32_MAX:
+        raise ValueError(f"`slots` must have shape ({p.view.shape[0]},) and fewer than 2^31 rows, but has shape "
+                         f"({numbers.view.shape[0]},)")
+    n = hold(held, count, "count", 1, INT64, True)
+    if n.view.shape[0] != 1:
+        raise ValueError(f"`count` must have shape (1,), but has ({n.view.shape[0]},)")
+    touched = <int64_t*>n.view.buf
+    if not 0 <= touched[0] <= p.view.shape[0]:
+        raise ValueError(f"`count` must lie in [0, {p.view.shape[0]}], but is {touched[0]}")
+    job.moment1 = data.view.buf
+    job.moment2 = <char*>data.view.buf + p.view.shape[1] * data.view.itemsize
+    job.slots = <int32_t*>numbers.view.buf
+    job.moment_stride = data.view.shape[1]
+    return touched
+
+
+cdef bint _number_rows(row_job* job, int64_t* count) noexcept nogil:
+    """Gives a slot to every row that has none, in the order of rows, whatever the threads. False: no memory."""
+    cdef Py_ssize_t chunk, n_new, n_chunks = job.rows.n_steps
+    cdef int64_t total = count[0]
+    job.begins = <Py_ssize_t*>malloc((n_chunks + 1) * sizeof(Py_ssize_t))
+    if job.begins == NULL:
+        return False
+    run_chunks(&count_new_chunk, job, n_chunks)
+    for chunk in range(n_chunks):
+        n_new = job.begins[chunk]
+        job.begins[chunk] = <Py_ssize_t>total
+        total += n_new
+    if total > count[0]:
+        run_chunks(&number_new_chunk, job, n_chunks)
+        count[0] = total
+    free(job.begins)
+    return True
+
+
 cdef int _hold_grad(Held* held, Array* p, object grad, row_job* job) except -1:
     """The held arrays before it are the ones that the kernel writes."""
     cdef int written = held.count
@@ -97,9 +147,10 @@ cdef int _hold_grad(Held* held, Array* p, object grad, row_job* job) except -1:
 
 cdef RowBatch _hold_rows(Held* held, Array* p, object chunks, row_job* job):
     cdef RowBatch batch = batch_rows(chunks, p.view.shape[0], p.view.shape[1], p.kind)
+    cdef tuple names = _TABLE_NAMES if job.slots == NULL else _STATE_NAMES
     cdef int i
     for i in range(held.count):
-        batch.require_disjoint(&held.arrays[i], _TABLE_NAMES[i])
+        batch.require_disjoint(&held.arrays[i], names[i])
     job.rows = &batch.rows
     return batch
 
@@ -164,7 +215,7 @@ def sgd_dense(param, grad, double learning_rate):
         p = _hold_param(&held, param, -1, &job)
         _hold_grad(&held, p, grad, &job)
         job.rate = learning_rate
-        fn = sgd_dense_chunk_float if p.kind == FLOAT32 else sgd_dense_chunk_double
+        fn = variant(&sgd_dense_chunk, p.kind)
         with nogil:
             run_chunks(fn, &job, _pieces(job.size, DENSE_STEP))
     finally:
@@ -187,7 +238,7 @@ def sgd_rows(param, chunks, double learning_rate):
         p = _hold_param(&held, param, 2, &job)
         batch = _hold_rows(&held, p, chunks, &job)
         job.rate = learning_rate
-        fn = sgd_rows_chunk_float if p.kind == FLOAT32 else sgd_rows_chunk_double
+        fn = variant(&sgd_rows_chunk, p.kind)
         with nogil:
             ready = batch.prepare()
             if ready:
@@ -234,7 +285,7 @@ def adam_dense(
         pow1 = _hold_power(&held, p, beta1_pow, "beta1_pow", _DENSE_NAMES)
         pow2 = _hold_power(&held, p, beta2_pow, "beta2_pow", _DENSE_NAMES)
         _set_fluid_adam(&job, pow1, pow2, learning_rate, beta1, beta2, epsilon)
-        fn = adam_dense_chunk_float if p.kind == FLOAT32 else adam_dense_chunk_double
+        fn = variant(&adam_dense_chunk, p.kind)
         with nogil:
             run_chunks(fn, &job, _pieces(job.size, DENSE_STEP))
             _grow_power(pow1, beta1)
@@ -255,7 +306,10 @@ cdef int _adam_rows(
     double beta2,
     double epsilon,
     bint every_row,
+    object slots=None,
+    object count=None,
 ) except -1:
+    """`slots` and `count` are given where moment1 is the state of the rows touched, and moment2 is None."""
     cdef Held held
     cdef row_job job
     cdef RowBatch batch
@@ -263,30 +317,38 @@ cdef int _adam_rows(
     cdef Array* p
     cdef Array* pow1
     cdef Array* pow2
+    cdef int64_t* touched = NULL
     cdef Py_ssize_t n_chunks
-    cdef bint ready
+    cdef bint ready, numbered = True
     held.count = 0
     try:
         p = _hold_param(&held, param, 2, &job)
-        _hold_moments(&held, p, moment1, moment2, &job)
+        if slots is None:
+            _hold_moments(&held, p, moment1, moment2, &job)
+        else:
+            touched = _hold_state(&held, p, slots, moment1, count, &job)
         batch = _hold_rows(&held, p, chunks, &job)
-        pow1 = _hold_power(&held, p, beta1_pow, "beta1_pow", _ROW_NAMES)
-        pow2 = _hold_power(&held, p, beta2_pow, "beta2_pow", _ROW_NAMES)
+        pow1 = _hold_power(&held, p, beta1_pow, "beta1_pow", _ROW_NAMES if slots is None else _STATE_NAMES)
+        pow2 = _hold_power(&held, p, beta2_pow, "beta2_pow", _ROW_NAMES if slots is None else _STATE_NAMES)
         _set_fluid_adam(&job, pow1, pow2, learning_rate, beta1, beta2, epsilon)
         job.step = max(DENSE_STEP // max(p.view.shape[1], 1), 1)
         if every_row:
-            fn = adam_rows_all_chunk_float if p.kind == FLOAT32 else adam_rows_all_chunk_double
+            fn = variant(&adam_rows_all_chunk, p.kind)
         else:
-            fn = adam_rows_chunk_float if p.kind == FLOAT32 else adam_rows_chunk_double
+            fn = variant(&adam_rows_chunk, p.kind)
         with nogil:
             ready = batch.prepare()
-            if ready:
+            if ready and touched != NULL:
+                numbered = _number_rows(&job, touched)
+            if ready and numbered:
                 n_chunks = _pieces(job.height, job.step) if every_row else batch.rows.n_steps
                 run_chunks(fn, &job, n_chunks)
                 _grow_power(pow1, beta1)
                 _grow_power(pow2, beta2)
         if not ready:
             batch.refuse()
+        if not numbered:
+            raise MemoryError("no memory to number rows")
     finally:
         release(&held)
     return 0
@@ -312,6 +374,30 @@ def adam_rows(
     _adam_rows(param, moment1, moment2, chunks, beta1_pow, beta2_pow, learning_rate, beta1, beta2, epsilon, False)
 
 
+def adam_slots(
+    param,
+    slots,
+    state,
+    count,
+    chunks,
+    beta1_pow,
+    beta2_pow,
+    *,
+    double learning_rate,
+    double beta1,
+    double beta2,
+    double epsilon,
+):
+    """`adam_rows` with moments of the rows touched alone, to the same bits.
+
+    slots int32 (V,): 0, or the number of the row's line in `state` (V, 2 D), first its moment1, then its moment2;
+    count int64 (1,): lines in use. A row of `chunks` without a line gets the next one, which must be zero.
+    """
+    _adam_rows(
+        param, state, None, chunks, beta1_pow, beta2_pow, learning_rate, beta1, beta2, epsilon, False, slots, count
+    )
+
+
 def adam_rows_all(
     param,
     moment1,
@@ -332,12 +418,12 @@ def adam_rows_all(
     _adam_rows(param, moment1, moment2, chunks, beta1_pow, beta2_pow, learning_rate, beta1, beta2, epsilon, True)
 
 
-cdef int64_t* _hold_step(Held* held, object step) except NULL:
+cdef int64_t* _hold_step(Held* held, object step, tuple names) except NULL:
     cdef Array* a = hold(held, step, "step", 1, INT64, True)
     cdef int64_t* t
     if a.view.shape[0] != 1:
         raise ValueError(f"`step` must have shape (1,), but has ({a.view.shape[0]},)")
-    _require_alone(held, "step", _TABLE_NAMES)
+    _require_alone(held, "step", names)
     t = <int64_t*>a.view.buf
     if not 0 <= t[0] < INT64_MAX:
         raise ValueError(f"`step` counts the steps done and must not be negative, but is {t[0]}")
@@ -366,31 +452,76 @@ def sparse_adam_rows(
     param, moment1, moment2 (V, D); step int64 (1,), which counts the steps of the parameter, not of the row, and
     becomes t. Duplicates are summed first.
     """
+    _sparse_adam(param, moment1, moment2, chunks, step, learning_rate, beta1, beta2, epsilon, None, None)
+
+
+def sparse_adam_slots(
+    param,
+    slots,
+    state,
+    count,
+    chunks,
+    step,
+    *,
+    double learning_rate,
+    double beta1,
+    double beta2,
+    double epsilon,
+):
+    """`sparse_adam_rows` with moments of the rows touched alone, to the same bits.
+
+    slots, state and count are those of `adam_slots`.
+    """
+    _sparse_adam(param, state, None, chunks, step, learning_rate, beta1, beta2, epsilon, slots, count)
+
+
+cdef int _sparse_adam(
+    object param,
+    object moment1,
+    object moment2,
+    object chunks,
+    object step,
+    double learning_rate,
+    double beta1,
+    double beta2,
+    double epsilon,
+    object slots,
+    object count,
+) except -1:
     cdef Held held
     cdef row_job job
     cdef RowBatch batch
     cdef chunk_fn fn
     cdef Array* p
     cdef int64_t* t
-    cdef bint ready
+    cdef int64_t* touched = NULL
+    cdef bint ready, numbered = True
     held.count = 0
     try:
         p = _hold_param(&held, param, 2, &job)
-        _hold_moments(&held, p, moment1, moment2, &job)
+        if slots is None:
+            _hold_moments(&held, p, moment1, moment2, &job)
+        else:
+            touched = _hold_state(&held, p, slots, moment1, count, &job)
         batch = _hold_rows(&held, p, chunks, &job)
-        t = _hold_step(&held, step)
+        t = _hold_step(&held, step, _TABLE_NAMES if slots is None else _STATE_NAMES)
         job.decay1, job.gain1 = _beta(beta1, "beta1"), 1 - beta1
         job.decay2, job.gain2 = _beta(beta2, "beta2"), 1 - beta2
         job.rate = learning_rate / (1 - pow(beta1, <double>(t[0] + 1)))
         job.root_scale = 1 / sqrt(1 - pow(beta2, <double>(t[0] + 1)))
         job.epsilon = epsilon
-        fn = adam_rows_chunk_float if p.kind == FLOAT32 else adam_rows_chunk_double
+        fn = variant(&adam_rows_chunk, p.kind)
         with nogil:
             ready = batch.prepare()
-            if ready:
+            if ready and touched != NULL:
+                numbered = _number_rows(&job, touched)
+            if ready and numbered:
                 run_chunks(fn, &job, batch.rows.n_steps)
                 t[0] += 1
         if not ready:
             batch.refuse()
+        if not numbered:
+            raise MemoryError("no memory to number rows")
     finally:
         release(&held)
+    return 0

@@ -1,4 +1,4 @@
-/* The arithmetic of the row and dense updates, for float and for double.
+/* The arithmetic of the row and dense updates, for float and for double and for each CPU level.
 
    Plain C with restrict pointers, because the loops over a row must vectorise. A function with _chunk in its name has
    the signature of a chunk of the pool and takes its job as context. */
@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include "sorted_rows.h"
+#include "variants.h"
 
 /* Elements of a dense update that one chunk of work takes; also a measure for chunks of rows. */
 #define DENSE_STEP 32768
@@ -31,7 +32,46 @@ typedef struct {
     double epsilon;
     int64_t *merged_rows;     /* merging: outputs, and where the output of each chunk begins */
     Py_ssize_t *begins;
+    int32_t *slots;           /* NULL, or for each table row the number of its line of moments, 0 for none yet */
+    Py_ssize_t moment_stride; /* elements from one line of moments to the next, with slots */
 } row_job;
+
+/* Elements before the moments of a table row. */
+static inline Py_ssize_t moment_offset(const row_job *job, int64_t id)
+{
+    return job->slots ? (Py_ssize_t)(job->slots[id] - 1) * job->moment_stride : (Py_ssize_t)id * job->rows->width;
+}
+
+/* How far before its use a slot is fetched. */
+#define SLOTS_AHEAD 32
+
+/* begins[chunk] = table rows of the chunk that have no slot yet. */
+static inline void count_new_chunk(void *ctx, Py_ssize_t chunk)
+{
+    row_job *job = (row_job *)ctx;
+    const sorted_rows *rows = job->rows;
+    Py_ssize_t begin = first_of_step(rows, chunk), end = first_of_step(rows, chunk + 1), n = 0;
+    for (Py_ssize_t k = begin; k < end; k++) {
+        int64_t id = row_id(rows, k);
+        if (k + SLOTS_AHEAD < end)
+            __builtin_prefetch(job->slots + row_id(rows, k + SLOTS_AHEAD));
+        n += !job->slots[id] && (k == begin || row_id(rows, k - 1) != id);
+    }
+    job->begins[chunk] = n;
+}
+
+/* Numbers those rows, in order, from begins[chunk] + 1 on. */
+static inline void number_new_chunk(void *ctx, Py_ssize_t chunk)
+{
+    row_job *job = (row_job *)ctx;
+    const sorted_rows *rows = job->rows;
+    Py_ssize_t begin = first_of_step(rows, chunk), end = first_of_step(rows, chunk + 1), next = job->begins[chunk];
+    for (Py_ssize_t k = begin; k < end; k++) {
+        int64_t id = row_id(rows, k);
+        if (!job->slots[id])
+            job->slots[id] = (int32_t)++next;
+    }
+}
 
 static inline void count_chunk(void *ctx, Py_ssize_t chunk)
 {
@@ -40,20 +80,16 @@ static inline void count_chunk(void *ctx, Py_ssize_t chunk)
     job->begins[chunk] = count_unique(job->rows, begin, first_of_step(job->rows, chunk + 1));
 }
 
-#define REAL float
-#define SQRT sqrtf
-#define FN(name) name##_float
-#include "row_update_real.h"
-#undef REAL
-#undef SQRT
-#undef FN
+#define KERNELS "row_update_real.h"
+#include "each_variant.h"
+#undef KERNELS
 
-#define REAL double
-#define SQRT sqrt
-#define FN(name) name##_double
-#include "row_update_real.h"
-#undef REAL
-#undef SQRT
-#undef FN
+VARIANTS(sgd_dense_chunk);
+VARIANTS(sgd_rows_chunk);
+VARIANTS(adam_dense_chunk);
+VARIANTS(adam_rows_chunk);
+VARIANTS(adam_rows_all_chunk);
+VARIANTS(add_rows_chunk);
+VARIANTS(merge_chunk);
 
 #endif

@@ -1,4 +1,4 @@
-/* Included by row_update.h once per floating type, with REAL, SQRT and FN defined. */
+/* Included by row_update.h once per CPU level and floating type, with REAL, SQRT and FN defined. */
 
 typedef struct {
     REAL rate, decay1, gain1, decay2, gain2, root_scale, epsilon;
@@ -79,8 +79,9 @@ PREFETCHES void FN(prefetch_update)(const row_job *job, Py_ssize_t k, Py_ssize_t
         return;
     prefetch_row((const REAL *)job->param + id * rows->width, bytes);
     if (job->moment1) {
-        prefetch_row((const REAL *)job->moment1 + id * rows->width, bytes);
-        prefetch_row((const REAL *)job->moment2 + id * rows->width, bytes);
+        Py_ssize_t offset = moment_offset(job, id);
+        prefetch_row((const REAL *)job->moment1 + offset, bytes);
+        prefetch_row((const REAL *)job->moment2 + offset, bytes);
     }
 }
 
@@ -103,8 +104,9 @@ static inline void FN(sgd_row)(const row_job *job, Py_ssize_t k, Py_ssize_t next
 static inline void FN(adam_row)(const row_job *job, Py_ssize_t k, Py_ssize_t next, FN(adam) a)
 {
     const sorted_rows *rows = job->rows;
-    Py_ssize_t offset = row_id(rows, k) * rows->width;
-    REAL *param = (REAL *)job->param + offset;
+    int64_t id = row_id(rows, k);
+    Py_ssize_t offset = moment_offset(job, id);
+    REAL *param = (REAL *)job->param + id * rows->width;
     REAL *moment1 = (REAL *)job->moment1 + offset;
     REAL *moment2 = (REAL *)job->moment2 + offset;
     REAL sum[SUM_COLUMNS];

@@ -32,6 +32,7 @@ from fluidlite._kernels._arrays cimport (
     require_disjoint,
     require_unit_columns,
 )
+from fluidlite._kernels._cpu cimport variant, variants
 from fluidlite._kernels._parallel cimport chunk_fn, run_chunks
 from fluidlite._kernels._row_batch cimport (
     RowBatch,
@@ -48,10 +49,8 @@ from fluidlite._kernels._row_batch import IdOutOfRange
 
 cdef extern from "row_update.h":
     void count_chunk(void* ctx, Py_ssize_t chunk) noexcept nogil
-    void merge_chunk_float(void* ctx, Py_ssize_t chunk) noexcept nogil
-    void merge_chunk_double(void* ctx, Py_ssize_t chunk) noexcept nogil
-    void add_rows_chunk_float(void* ctx, Py_ssize_t chunk) noexcept nogil
-    void add_rows_chunk_double(void* ctx, Py_ssize_t chunk) noexcept nogil
+    const variants merge_chunk
+    const variants add_rows_chunk
 
 cdef enum:
     CHECK_BLOCK = 65536                 # ids per chunk of checking, where nothing else is done
@@ -174,7 +173,7 @@ def scatter_add_rows(out, chunks):
         require_contiguous(o, "out")
         batch = batch_rows(chunks, o.view.shape[0], o.view.shape[1], o.kind)
         batch.require_disjoint(o, "out")
-        fn = add_rows_chunk_float if o.kind == FLOAT32 else add_rows_chunk_double
+        fn = variant(&add_rows_chunk, o.kind)
         memset(&job, 0, sizeof(job))
         job.rows, job.param = &batch.rows, o.view.buf
         with nogil:
@@ -238,7 +237,7 @@ def merge_rows(chunks, height):
         value = numpy.empty((n, batch.rows.width), numpy.float32 if batch.kind == FLOAT32 else numpy.float64)
         job.merged_rows = <int64_t*>hold(&held, rows, "rows", 1, INT64, True).view.buf
         job.param = hold(&held, value, "value", 2, REAL, True).view.buf
-        fn = merge_chunk_float if batch.kind == FLOAT32 else merge_chunk_double
+        fn = variant(&merge_chunk, batch.kind)
         with nogil:
             run_chunks(fn, &job, batch.rows.n_steps)
         return rows, value
