@@ -16,11 +16,13 @@ from . import (
     ops,
     optimizer,
     param_attr,
+    profiler,
     regularizer,
     unique_name,
 )
 from ._kernels._parallel import get_num_threads, set_num_threads
 from .backward import append_backward, gradients
+from .config import show_config
 from .core import VarDesc
 from .errors import EnforceNotMet
 from .executor import Executor, global_scope, scope_guard

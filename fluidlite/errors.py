@@ -7,6 +7,7 @@ exception that Python users would catch: ``InvalidArgumentError`` is a ``ValueEr
 
 import os
 import sys
+import warnings
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -75,6 +76,14 @@ def user_site():
             return code.co_filename, frame.f_lineno, code.co_name
         frame = frame.f_back
     return None
+
+
+def warn_user(message):
+    """A warning that points to the user's line, however deep in this package it is found."""
+    level, frame = 2, sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, stacklevel=level)
 
 
 def format_site(site):

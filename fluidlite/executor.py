@@ -3,14 +3,13 @@
 import contextlib
 import itertools
 import threading
-import warnings
 import weakref
 
 import numpy as np
 
 from . import flags
-from .dtypes import is_float, numpy_dtype
-from .errors import InvalidArgumentError, InvalidTypeError, UnavailableError, format_site, nearest
+from .dtypes import is_float
+from .errors import InvalidArgumentError, InvalidTypeError, UnavailableError, format_site, nearest, warn_user
 from .framework import Operator, Program, Variable, default_main_program
 from .lod_tensor import LoDTensor
 from .plan import Plan
@@ -130,12 +129,12 @@ class Executor:
             plan = program._plans.get(key)
             if plan is None:
                 plan = self._make_plan(key, program, scope)
-            for name, variable, cell, is_written in plan.feeds:
+            for name, variable, dtype, cell, is_written in plan.feeds:
                 value = feed[name]
                 if value.__class__ is LoDTensor:
                     cell.lod_offsets = value.lod_offsets
                     value = value.value
-                checked = _checked_feed(variable, value)
+                checked = _checked_feed(variable, dtype, value)
                 cell.value = checked.copy() if is_written else checked
             plan.run()
             if not fetch_names:
@@ -156,9 +155,8 @@ class Executor:
                 )
             if name not in names:
                 close = nearest(name, [v.name for v in names.values() if v.is_data])
-                warnings.warn(
-                    f"feed has no effect: the program has no variable {name!r}" + (f"; {close}" if close else "."),
-                    stacklevel=3,
+                warn_user(
+                    f"feed has no effect: the program has no variable {name!r}" + (f"; {close}" if close else ".")
                 )
         plan = Plan(program, scope, feed_names, fetch_names, lod_feeds, check)
         # A changed program never runs its old plans again.
@@ -238,9 +236,8 @@ def _as_numpy(fetched, name):
     return fetched.value
 
 
-def _checked_feed(variable, value):
+def _checked_feed(variable, dtype, value):
     """The fed value as a C-contiguous array of the variable's dtype, or an error that says what is wrong with it."""
-    dtype = numpy_dtype(variable.dtype)
     if value.__class__ is not np.ndarray or value.dtype is not dtype or not value.flags.c_contiguous:
         value = _converted_feed(variable, value, dtype)
     if variable.need_check_feed:

@@ -74,6 +74,20 @@ class Operator:
         self.attrs[name] = value
         self.block.program._changed()
 
+    def replaced(self, type, inputs, outputs, attrs):
+        """Another op at this one's place in the user's code. It stands in a plan, not in the block."""
+        new = Operator.__new__(Operator)
+        definition = get_op(type)
+        new.__dict__.update(
+            self.__dict__,
+            type=type,
+            definition=definition,
+            inputs=inputs,
+            outputs=outputs,
+            attrs={**definition.attrs, **attrs},
+        )
+        return new
+
     def bound(self):
         """A new `OpDef` with this op's attributes and names."""
         return self.definition(self.attrs, {**self.inputs, **self.outputs})

@@ -100,6 +100,10 @@ def _overwritten(op, slot, lives, storages, reused, k, size, block):
     names = op.inputs.get(source, ()) if source is not None else ()
     if len(names) != 1 or names[0] not in storages or names[0] in reused:
         return None
+    # Another input may be a part of the same memory, which would change under the op while it reads.
+    others = [name for slot, given in op.inputs.items() for name in given if slot != source]
+    if any(lives.root(name) == lives.root(names[0]) for name in others):
+        return None
     same_size = _row_bytes(block._find_var_recursive(names[0])) == size
     return names[0] if same_size and lives.last_use(names[0]) == k else None
 

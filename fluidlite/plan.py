@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from . import profiler
 from .buffers import check_memory
 from .dtypes import dtype_name, numpy_dtype
 from .errors import (
@@ -22,6 +23,7 @@ from .errors import (
     format_site,
     nearest,
 )
+from .fusion import fuse
 from .lod_tensor import LoDTensor
 from .ops.registry import EMPTY
 from .placement import place_buffers, views_to_copy
@@ -70,13 +72,16 @@ class Plan:
     def __init__(self, program, scope, feed_names, fetch_names, lod_feeds=(), check_nan_inf=False):
         self.block = program.global_block()
         self.fetch_names = fetch_names
-        self.ops = _prune(self.block, set(fetch_names), set(feed_names))
+        self.ops = _prune(self.block, self.block.ops, set(fetch_names), set(feed_names))
         self._check_names(feed_names, fetch_names)
+        if not check_nan_inf:  # which names an op of the program, not of the plan
+            fused = fuse(self.block, self.ops, set(fetch_names))
+            self.ops = _prune(self.block, fused, set(fetch_names), set(feed_names))
         self.cells = self._make_cells(scope, feed_names)
         updated = {n for op in self.ops for slot in op.definition.updates for n in op.outputs.get(slot, ())}
-        # (name, variable, cell, whether an op writes to the fed array itself)
+        # (name, variable, dtype, cell, whether an op writes to the fed array itself)
         self.feeds = [
-            (name, self.block.vars[name], self.cells[name], name in updated)
+            (name, self.block.vars[name], numpy_dtype(self.block.vars[name].dtype), self.cells[name], name in updated)
             for name in feed_names
             if name in self.cells
         ]
@@ -223,11 +228,11 @@ class Plan:
                 _check_read(value, dtype, shape, name, op, slot)
         for cell in self.state_reads:
             cell.value = as_array(cell.value)
-        step = None
+        step, active = None, profiler.recorder
         try:
             # What IEEE arithmetic makes of 0/0 is a value like others here; FLAGS_check_nan_inf finds it.
             with np.errstate(all="ignore"):
-                for step in self.steps:
+                for step in self.steps if active is None else active.watch(self.steps):
                     step.call()
         except Exception as error:
             _explain(error, step)
@@ -243,10 +248,10 @@ class Plan:
         ]
 
 
-def _prune(block, fetches, feeds):
+def _prune(block, ops, fetches, feeds):
     """The ops that lead to a fetch, to a write to a persistable variable, or to a side effect."""
     needed, kept = set(fetches) - feeds, []
-    for op in reversed(block.ops):
+    for op in reversed(ops):
         outputs = [name for name in op.output_arg_names if name != EMPTY]
         persistable = any(name in block.vars and block.vars[name].persistable for name in outputs)
         if persistable or op.definition.side_effect or needed.intersection(outputs):

@@ -1,13 +1,12 @@
 """Variable and Parameter: names for values of a program, and the arithmetic that users write with them."""
 
-import warnings
 from operator import index
 
 import numpy as np
 
 from . import unique_name
 from .dtypes import VarType, canonical_dtype, dtype_name, is_float
-from .errors import InvalidArgumentError, InvalidTypeError, here, user_site
+from .errors import InvalidArgumentError, InvalidTypeError, here, user_site, warn_user
 
 
 class Variable:
@@ -137,11 +136,10 @@ class Variable:
 
     def _warn_of_cast(self, other):
         if is_float(other.dtype) and not is_float(self.dtype):
-            warnings.warn(
+            warn_user(
                 f"{self.name!r} is {dtype_name(self.dtype)} and {other.name!r} is {dtype_name(other.dtype)}: the right "
                 "operand is cast to the left one's dtype, which cuts off its fractions. Cast the left one instead "
-                "(layers.cast) if that is not meant.",
-                stacklevel=4,
+                "(layers.cast) if that is not meant."
             )
 
     def _scaled(self, other, scale, bias):

@@ -8,6 +8,7 @@ import pytest
 
 import fluidlite as fluid
 from fluidlite._kernels import _parallel
+from fluidlite.tables import as_array
 
 # A busy machine is no failure, and a failure should come back in the next run.
 hypothesis.settings.register_profile("fluidlite", deadline=None, derandomize=True)
@@ -59,7 +60,7 @@ class Fresh:
         for name in self.scope.local_var_names():
             value = self.scope.find_var(name).cell.value
             if value is not None:
-                found[name] = np.asarray(getattr(value, "value", value)).tobytes()
+                found[name] = np.asarray(as_array(getattr(value, "value", value))).tobytes()
         return found
 
 

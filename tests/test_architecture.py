@@ -14,12 +14,12 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # A module may import from its own level and from those below it.
 LEVELS = {
-    0: ["_kernels", "buffers", "dtypes", "errors", "flags", "functional", "lod_tensor", "places", "scope"]
+    0: ["_kernels", "buffers", "config", "dtypes", "errors", "flags", "functional", "lod_tensor", "places", "scope"]
     + ["selected_rows", "tables"],
     1: ["ops"],
     2: ["framework", "operator", "unique_name", "variable"],
     3: ["initializer", "param_attr", "regularizer"],
-    4: ["backward", "executor", "layer_helper", "placement", "plan"],
+    4: ["backward", "executor", "fusion", "layer_helper", "placement", "plan", "profiler"],
     5: ["input", "layers", "optimizer"],
     6: ["__init__", "core"],
 }

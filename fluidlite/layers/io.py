@@ -1,8 +1,7 @@
 """Inputs of a program."""
 
-import warnings
-
 from ..dtypes import VarType, canonical_dtype, dtype_name
+from ..errors import warn_user
 from ..framework import default_main_program
 
 
@@ -38,9 +37,8 @@ def declare_input(block, name, shape, dtype, **options):
     if existing is not None:
         declared = tuple(-1 if d is None else int(d) for d in shape), canonical_dtype(dtype)
         if declared != (existing.shape, existing.dtype):
-            warnings.warn(
+            warn_user(
                 f"Input {name!r} was declared before as {existing.shape} {dtype_name(existing.dtype)} and stays so; "
-                f"{declared[0]} {dtype_name(dtype)} has no effect.",
-                stacklevel=3,
+                f"{declared[0]} {dtype_name(dtype)} has no effect."
             )
     return variable

@@ -6,6 +6,7 @@ from . import (
     creation,
     elementwise,
     embedding,
+    fused,
     loss,
     manipulation,
     matmul,

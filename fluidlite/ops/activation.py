@@ -2,95 +2,80 @@
 
 import numpy as np
 
-from .registry import Meta, register_op
+from .._kernels import activation as kernels
+from .._kernels import loss as softmax_kernels
+from .registry import Meta, contiguous_in, register_op
 from .unary import FROM_OUT, Unary, UnaryGrad
 
-# exp(x) of larger x overflows.
-_LARGEST_EXPONENT = {"float16": 11.0, "float32": 88.0, "float64": 709.0}
 # Fluid's softmax sees nothing below this, so that a probability never becomes 0 and its logarithm stays finite.
 _SMALLEST_LOGIT = -64.0
 
 
+class _KernelActivation(Unary):
+    """Base of the activations that a kernel computes; `type` is also the kernel's kind."""
+
+    grad_reads = "Out"
+
+    def run(self, x, out):
+        array = out(x.shape)
+        kernels.activate(np.ascontiguousarray(x), None, array, self.type)
+        return array
+
+
+class _KernelActivationGrad(UnaryGrad):
+    inputs = FROM_OUT
+    inplace = {"X@GRAD": "Out@GRAD"}
+
+    def run(self, y, out_grad, out):
+        array = out(y.shape)
+        y, out_grad = np.ascontiguousarray(y), contiguous_in(array, out_grad)
+        kernels.activate_grad(y, out_grad, array, None, self.type.removesuffix("_grad"))
+        return array
+
+
 @register_op
-class Sigmoid(Unary):
+class Sigmoid(_KernelActivation):
     """Out = 1 / (1 + exp(-X)), without overflow for any X.
 
     Source: Fluid's layers.sigmoid.
     """
 
     type = "sigmoid"
-    grad_reads = "Out"
-
-    def run(self, x, out):
-        array = out(x.shape)
-        np.maximum(x, -_LARGEST_EXPONENT[x.dtype.name], out=array)
-        np.negative(array, out=array)
-        np.exp(array, out=array)
-        np.add(array, 1, out=array)
-        return np.reciprocal(array, out=array)
 
 
 @register_op
-class SigmoidGrad(UnaryGrad):
+class SigmoidGrad(_KernelActivationGrad):
     """Gradient of `sigmoid`: X@GRAD = Out@GRAD Out (1 - Out)."""
 
     type = "sigmoid_grad"
-    inputs = FROM_OUT
-
-    def run(self, y, out_grad, out):
-        array = np.subtract(1, y, out=out(y.shape))
-        np.multiply(array, y, out=array)
-        return np.multiply(array, out_grad, out=array)
 
 
 @register_op
-class Tanh(Unary):
+class Tanh(_KernelActivation):
     """Out = tanh(X). Source: Fluid's layers.tanh."""
 
     type = "tanh"
-    grad_reads = "Out"
-
-    def run(self, x, out):
-        return np.tanh(x, out=out(x.shape))
 
 
 @register_op
-class TanhGrad(UnaryGrad):
+class TanhGrad(_KernelActivationGrad):
     """Gradient of `tanh`: X@GRAD = Out@GRAD (1 - Out^2)."""
 
     type = "tanh_grad"
-    inputs = FROM_OUT
-    inplace = {"X@GRAD": "Out"}
-
-    def run(self, y, out_grad, out):
-        array = np.square(y, out=out(y.shape))
-        np.subtract(1, array, out=array)
-        return np.multiply(array, out_grad, out=array)
 
 
 @register_op
-class Relu(Unary):
+class Relu(_KernelActivation):
     """Out = max(X, 0). Source: Fluid's layers.relu."""
 
     type = "relu"
-    grad_reads = "Out"
-
-    def run(self, x, out):
-        return np.maximum(x, 0, out=out(x.shape))
 
 
 @register_op
-class ReluGrad(UnaryGrad):
+class ReluGrad(_KernelActivationGrad):
     """Gradient of `relu`: X@GRAD = Out@GRAD where Out > 0, else 0 (also at X = 0)."""
 
     type = "relu_grad"
-    inputs = FROM_OUT
-    inplace = {"X@GRAD": "Out"}
-
-    def run(self, y, out_grad, out):
-        # The comparison is stored as 0.0 and 1.0 where the result will lie: no mask to allocate.
-        array = np.greater(y, 0, out=out(y.shape))
-        return np.multiply(array, out_grad, out=array)
 
 
 @register_op
@@ -142,6 +127,11 @@ class Softmax(Unary):
 
     def run(self, x, out):
         axis = self.attr["axis"]
+        if x.ndim > 1 and axis in (-1, x.ndim - 1):
+            array = out(x.shape)
+            width = x.shape[-1]
+            softmax_kernels.softmax(np.ascontiguousarray(x).reshape(-1, width), None, array.reshape(-1, width))
+            return array
         largest = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
         array = np.subtract(x, largest, out=out(x.shape))
         np.maximum(array, _SMALLEST_LOGIT, out=array)
@@ -158,6 +148,11 @@ class SoftmaxGrad(UnaryGrad):
     attrs = Softmax.attrs
 
     def run(self, y, out_grad, out):
+        if y.ndim > 1 and self.attr["axis"] in (-1, y.ndim - 1):
+            array = out(y.shape)
+            rows = [np.ascontiguousarray(a).reshape(-1, y.shape[-1]) for a in (y, out_grad, array)]
+            softmax_kernels.softmax_grad(*rows)
+            return array
         array = np.multiply(out_grad, y, out=out(y.shape))
         projection = np.add.reduce(array, axis=self.attr["axis"], keepdims=True)
         np.subtract(out_grad, projection, out=array)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from .._kernels import reduction as kernels
 from .broadcasting import Binary
 from .registry import Meta, OpDef, Slot, grad_spec, register_op
 
@@ -55,7 +56,12 @@ def _sum_to(grad, aligned, shape, out):
     if not axes:
         return grad.reshape(shape)
     array = out(shape)
-    np.add.reduce(grad, axis=axes, keepdims=True, out=array.reshape(aligned))
+    kept = math.prod(grad.shape[len(axes) :])
+    if grad.dtype.kind == "f" and axes == tuple(range(len(axes))) and math.prod(aligned) == kept:
+        # The leading axes: the gradient of a bias.
+        kernels.sum_columns(np.ascontiguousarray(grad).reshape(-1, kept), array.reshape(kept))
+    else:
+        np.add.reduce(grad, axis=axes, keepdims=True, out=array.reshape(aligned))
     return array
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._kernels import loss as loss_kernels
 from ..errors import OutOfRangeError
 from .registry import Meta, OpDef, Slot, grad_spec, register_op
 
@@ -9,15 +10,29 @@ from .registry import Meta, OpDef, Slot, grad_spec, register_op
 _LOG_OF_ZERO = 1e20
 
 
-def _checked_labels(op, label, n, n_classes, ignore_index):
-    """Labels as (n,) int64, every one a class or `ignore_index`; and where they are ignored, or None."""
+def label_rows(op, label, n):
+    """Labels as (n,) int64."""
     if label.size != n:
         op.fail(
             f"the labels {op.var('Label')} do not match the rows of the input.",
             expected=f"{n} labels",
             actual=f"shape {label.shape}",
         )
-    label = label.reshape(-1)
+    return label.reshape(-1).astype(np.int64, copy=False)
+
+
+def refuse_label(op, label, position, n_classes, ignore_index):
+    """Raise the error of a label that is no class."""
+    raise OutOfRangeError(
+        f"Label {label} at position {position} of {op.var('Label')} is not one of the {n_classes} classes.",
+        expected=f"0 <= label < {n_classes}, or {ignore_index} (ignore_index)",
+        actual=str(label),
+    )
+
+
+def _checked_labels(op, label, n, n_classes, ignore_index):
+    """Labels as (n,) int64, every one a class or `ignore_index`; and where they are ignored, or None."""
+    label = label_rows(op, label, n)
     ignored = label == ignore_index
     if not ignored.any():
         ignored = None
@@ -26,12 +41,36 @@ def _checked_labels(op, label, n, n_classes, ignore_index):
         outside &= ~ignored
     if outside.any():
         at = int(outside.argmax())
-        raise OutOfRangeError(
-            f"Label {label[at]} at position {at} of {op.var('Label')} is not one of the {n_classes} classes.",
-            expected=f"0 <= label < {n_classes}, or {ignore_index} (ignore_index)",
-            actual=str(label[at]),
-        )
+        refuse_label(op, label[at], at, n_classes, ignore_index)
     return (label if ignored is None else np.where(ignored, 0, label)), ignored
+
+
+def cross_entropy_of_rows(op, x, bias, label, softmax, loss):
+    """Softmax and its cross entropy with hard labels, over the last axis, by the kernel."""
+    n_classes = x.shape[-1]
+    ignore_index = op.attr["ignore_index"]
+    rows = np.ascontiguousarray(x).reshape(-1, n_classes)
+    label = label_rows(op, label, len(rows))
+    try:
+        loss_kernels.softmax_cross_entropy(
+            rows, bias, label, ignore_index, softmax.reshape(-1, n_classes), loss.reshape(-1)
+        )
+    except loss_kernels.LabelOutOfRange as error:
+        refuse_label(op, error.label, error.position, n_classes, ignore_index)
+
+
+def cross_entropy_grad_of_rows(op, softmax, label, loss_grad, x_grad, bias_grad):
+    """The gradient of `cross_entropy_of_rows`, and of the bias if `bias_grad` is given."""
+    n_classes = softmax.shape[-1]
+    rows = np.ascontiguousarray(softmax).reshape(-1, n_classes)
+    loss_kernels.softmax_cross_entropy_grad(
+        rows,
+        label_rows(op, label, len(rows)),
+        op.attr["ignore_index"],
+        loss_grad.reshape(-1),
+        x_grad.reshape(-1, n_classes),
+        bias_grad,
+    )
 
 
 def _minus_log(p):
@@ -220,6 +259,9 @@ class SoftmaxWithCrossEntropy(OpDef):
     def run(self, logits, label, softmax_out, loss_out):
         axis = self.attr["axis"]
         softmax, loss = softmax_out(logits.shape), loss_out(self._loss_shape(logits.shape))
+        if not self.attr["soft_label"] and axis in (-1, logits.ndim - 1):
+            cross_entropy_of_rows(self, logits, None, label, softmax, loss)
+            return softmax, loss
         x, p = np.moveaxis(logits, axis, -1), np.moveaxis(softmax, axis, -1)
         shifted = x - x.max(axis=-1, keepdims=True)
         np.exp(shifted, out=p)
@@ -264,6 +306,9 @@ class SoftmaxWithCrossEntropyGrad(OpDef):
     def run(self, label, softmax, loss_grad, out):
         axis = self.attr["axis"]
         grad = out(softmax.shape)
+        if not self.attr["soft_label"] and axis in (-1, softmax.ndim - 1):
+            cross_entropy_grad_of_rows(self, softmax, label, loss_grad, grad, None)
+            return grad
         if self.attr["soft_label"]:
             np.subtract(softmax, label.reshape(softmax.shape), out=grad)
             grad *= loss_grad
@@ -308,25 +353,18 @@ class SigmoidCrossEntropyWithLogits(OpDef):
 
     def run(self, x, label, out):
         loss = out(x.shape)
-        np.abs(x, out=loss)
-        np.negative(loss, out=loss)
-        np.exp(loss, out=loss)
-        np.log1p(loss, out=loss)
-        loss += np.maximum(x, 0)
-        loss -= x * label.reshape(x.shape)
-        return _ignore(self.attr, label.reshape(x.shape), loss)
+        x, label = np.ascontiguousarray(x), np.ascontiguousarray(label).reshape(x.shape)
+        loss_kernels.sigmoid_cross_entropy(x, label, self.attr["ignore_index"], loss)
+        return _normalized(self.attr, label, loss)
 
     def make_grad(self, spec):
         return [grad_spec(spec, inputs=("X", "Label"))]
 
 
-def _ignore(attr, label, values):
-    """Zero where the label is ignored, and divide by the number of the others if that is asked for."""
-    ignored = label == attr["ignore_index"]
-    if ignored.any():
-        values[ignored] = 0
+def _normalized(attr, label, values):
+    """Divided by the number of elements that are not ignored, if that is asked for."""
     if attr["normalize"]:
-        values /= max(label.size - np.count_nonzero(ignored), 1)
+        values /= max(label.size - np.count_nonzero(label == attr["ignore_index"]), 1)
     return values
 
 
@@ -346,11 +384,7 @@ class SigmoidCrossEntropyWithLogitsGrad(OpDef):
 
     def run(self, x, label, out_grad, out):
         grad = out(x.shape)
-        # tanh(x / 2) / 2 + 1/2 is the sigmoid, and overflows nowhere.
-        np.multiply(x, 0.5, out=grad)
-        np.tanh(grad, out=grad)
-        grad *= 0.5
-        grad += 0.5
-        grad -= label.reshape(x.shape)
-        grad *= out_grad.reshape(x.shape)
-        return _ignore(self.attr, label.reshape(x.shape), grad)
+        x, label = np.ascontiguousarray(x), np.ascontiguousarray(label).reshape(x.shape)
+        out_grad = np.ascontiguousarray(out_grad).reshape(x.shape)
+        loss_kernels.sigmoid_cross_entropy_grad(x, label, self.attr["ignore_index"], out_grad, grad)
+        return _normalized(self.attr, label, grad)

@@ -8,6 +8,7 @@ from .._kernels import optimizers as kernels
 from ..dtypes import VarType
 from ..errors import NonFiniteError
 from ..selected_rows import SelectedRows
+from ..tables import as_array, joint_store
 from .registry import Meta, OpDef, Slot, register_op
 
 
@@ -81,8 +82,8 @@ class Adam(_Update):
         Slot("Param", dtypes="float"),
         Slot("Grad", rows=True),
         Slot("LearningRate", dtypes="float"),
-        Slot("Moment1"),
-        Slot("Moment2"),
+        Slot("Moment1", row_state=True),
+        Slot("Moment2", row_state=True),
         Slot("Beta1Pow"),
         Slot("Beta2Pow"),
         Slot("Beta1Tensor", optional=True),
@@ -117,6 +118,11 @@ class Adam(_Update):
             "beta2": self.attr["beta2"] if beta2 is None else beta2.item(),
             "epsilon": self.attr["epsilon"],
         }
+        store = joint_store((m1, m2)) if isinstance(grad, SelectedRows) and self.attr["lazy_mode"] else None
+        if store is not None:
+            kernels.adam_slots(param, store.slots, store.data, store.count, grad.chunks, pow1, pow2, **options)
+            return param, m1, m2, pow1, pow2
+        m1, m2 = as_array(m1), as_array(m2)
         if not isinstance(grad, SelectedRows):
             kernels.adam_dense(param, m1, m2, np.ascontiguousarray(grad), pow1, pow2, **options)
         elif self.attr["lazy_mode"]:
@@ -143,8 +149,8 @@ class SparseAdam(_Update):
         Slot("Param", dtypes="float"),
         Slot("Grad", rows=True),
         Slot("LearningRate", dtypes="float"),
-        Slot("Moment1"),
-        Slot("Moment2"),
+        Slot("Moment1", row_state=True),
+        Slot("Moment2", row_state=True),
         Slot("Step", dtypes=(VarType.INT64,)),
     )
     outputs = (Slot("ParamOut"), Slot("Moment1Out"), Slot("Moment2Out"), Slot("StepOut"))
@@ -168,7 +174,13 @@ class SparseAdam(_Update):
         return same, same, same, Meta(step.shape, step.dtype)
 
     def run(self, param, grad, rate, m1, m2, step, param_out, m1_out, m2_out, step_out):
-        kernels.sparse_adam_rows(
-            param, m1, m2, grad.chunks, step, learning_rate=self.learning_rate(rate), **self.options
-        )
+        rate = self.learning_rate(rate)
+        store = joint_store((m1, m2))
+        if store is not None:
+            kernels.sparse_adam_slots(
+                param, store.slots, store.data, store.count, grad.chunks, step, learning_rate=rate, **self.options
+            )
+        else:
+            m1, m2 = as_array(m1), as_array(m2)
+            kernels.sparse_adam_rows(param, m1, m2, grad.chunks, step, learning_rate=rate, **self.options)
         return param, m1, m2, step

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from .._kernels import reduction as kernels
 from ..dtypes import VarType
 from ..selected_rows import SelectedRows
 from .broadcasting import NUMBERS
@@ -26,7 +27,7 @@ class Mean(OpDef):
 
     def run(self, x, out):
         array = out((1,))
-        array[0] = np.add.reduce(x, axis=None) / x.size if x.size else np.nan
+        array[0] = kernels.sum_all(np.ascontiguousarray(x)) / x.size if x.size else np.nan
         return array
 
     def make_grad(self, spec):
@@ -115,7 +116,14 @@ class ReduceSum(_Reduce):
     def run(self, x, out):
         axes, kept, shape = self.shapes(x.shape)
         array = out(shape)
-        np.add.reduce(x, axis=axes, keepdims=True, out=array.reshape(kept))
+        if x.dtype.kind != "f":
+            np.add.reduce(x, axis=axes, keepdims=True, out=array.reshape(kept))
+        elif len(axes) == x.ndim:
+            array.reshape(-1)[0] = kernels.sum_all(np.ascontiguousarray(x))
+        elif axes == (1,) and x.ndim == 3:
+            kernels.sum_rows(np.ascontiguousarray(x), array.reshape(x.shape[0], x.shape[2]))
+        else:
+            np.add.reduce(x, axis=axes, keepdims=True, out=array.reshape(kept))
         return array
 
     def make_grad(self, spec):

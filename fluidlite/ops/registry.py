@@ -6,7 +6,9 @@ gradient, and what the plan may do with its memory. `register_op` checks that th
 
 from collections import namedtuple
 
-from ..dtypes import VarType, dtype_name, is_float
+import numpy as np
+
+from ..dtypes import VarType, dtype_name
 from ..errors import InvalidArgumentError, InvalidTypeError, NotFoundError, nearest
 
 GRAD_SUFFIX = "@GRAD"
@@ -54,7 +56,7 @@ class Slot:
         if self.dtypes == "any":
             return True
         if self.dtypes == "float":
-            return is_float(dtype)
+            return dtype in (VarType.FP32, VarType.FP64)
         if self.dtypes == "int":
             return dtype in (VarType.INT32, VarType.INT64)
         return dtype in self.dtypes
@@ -137,6 +139,17 @@ def grad_spec(spec, *, inputs=(), outputs=(), out_grads=("Out",), in_grads=("X",
     ins |= {grad_name(slot): [grad_name(n) for n in spec.outputs[slot]] for slot in out_grads}
     outs = {grad_name(slot): [grad_name(n) for n in spec.inputs[slot]] for slot in in_grads if spec.inputs.get(slot)}
     return OpSpec(type or spec.type + "_grad", ins, outs, dict(spec.attrs))
+
+
+def contiguous_in(array, source):
+    """`source` as a C-contiguous array of the shape of `array`: itself, or copied into `array`, which is free memory.
+
+    Spread gradients and views have no memory of their own that a kernel could walk through.
+    """
+    if source.flags.c_contiguous:
+        return source.reshape(array.shape)
+    np.copyto(array, source.reshape(array.shape))
+    return array
 
 
 _ops = {}
