@@ -5,6 +5,7 @@ and an op that works element by element writes over an input that nobody reads a
 """
 
 import math
+from collections import Counter
 
 from .buffers import Buffer, FreshBuffer, Storage
 from .dtypes import numpy_dtype
@@ -54,6 +55,7 @@ def place_buffers(block, ops, fetches):
     # A gradient that nobody reads is not computed: an op takes the missing buffer as "not wanted".
     read = {name for op in ops for name in op.input_arg_names} | persistable | fetches
     unread = {n for op in ops for n in op.output_arg_names if n.endswith(GRAD_SUFFIX)} - read
+    writes = Counter(name for op in ops for name in op.output_arg_names)
     buffers, storages, free, ending = {}, {}, {}, {}
     for k, op in enumerate(ops):
         definition, reused = op.definition, set()
@@ -70,7 +72,7 @@ def place_buffers(block, ops, fetches):
                     make = StateBuffer if by_row else FreshBuffer
                     buffers[id(op), name] = make(dtype, f"Variable {name!r} of shape {variable.shape}")
                     continue
-                if slot.name in definition.views or _read_and_written(op, slot.name, name):
+                if slot.name in definition.views or _read_and_written(op, slot.name, name) or is_constant(op, writes):
                     buffers[id(op), name] = Buffer(dtype)
                     continue
                 if name not in storages:
@@ -87,6 +89,11 @@ def place_buffers(block, ops, fetches):
             if name not in reused:
                 free.setdefault(size, []).append(storages[name])
     return buffers
+
+
+def is_constant(op, writes):
+    """Whether an op gives the same in every run, to a variable that nobody else writes; `writes` counts writers."""
+    return op.definition.constant and not op.input_arg_names and all(writes[n] == 1 for n in op.output_arg_names)
 
 
 def _read_and_written(op, slot, name):

@@ -85,17 +85,16 @@ class SelectedRows:
         rows = np.ascontiguousarray(rows, np.int64)
         if value.strides[1] != value.itemsize and value.shape[1] > 1:
             value = np.ascontiguousarray(value)
-        self._set((Chunk(rows, value),), height, value.shape[1], value.dtype)
-
-    def _set(self, chunks, height, width, dtype):
-        self.chunks, self.height, self._width, self._dtype = chunks, height, width, dtype
+        self.chunks = (Chunk(rows, value),)
+        self.height, self._width, self._dtype = height, value.shape[1], value.dtype
 
     @classmethod
     def from_chunks(cls, chunks, height):
         """From chunks of one width and dtype whose arrays are in order; nothing is checked or copied."""
         self = cls.__new__(cls)
-        chunks = tuple(chunks)
-        self._set(chunks, height, chunks[0].value.shape[1], chunks[0].value.dtype)
+        self.chunks = chunks = tuple(chunks)
+        value = chunks[0][1]
+        self.height, self._width, self._dtype = height, value.shape[1], value.dtype
         return self
 
     @property

@@ -19,7 +19,7 @@ LEVELS = {
     1: ["ops"],
     2: ["framework", "operator", "unique_name", "variable"],
     3: ["initializer", "param_attr", "regularizer"],
-    4: ["backward", "executor", "fusion", "layer_helper", "placement", "plan", "profiler"],
+    4: ["backward", "checks", "executor", "fusion", "layer_helper", "placement", "plan", "step", "profiler"],
     5: ["input", "layers", "optimizer"],
     6: ["__init__", "core"],
 }

@@ -121,7 +121,8 @@ def recording(place_buffers, storages):
 
     def place(block, ops, fetches):
         placed = place_buffers(block, ops, fetches)
-        storages.extend(b.storage for b in placed.values() if isinstance(b, buffers.Buffer))
+        kept = {id(op) for op in ops if op.definition.constant}  # computed once: its memory is nobody else's
+        storages.extend(b.storage for (op, _), b in placed.items() if isinstance(b, buffers.Buffer) and op not in kept)
         return placed
 
     return place

@@ -14,6 +14,7 @@ import pytest
 
 import fluidlite as fluid
 from fluidlite import executor, plan, profiler
+from fluidlite import step as plan_step
 
 KEYS = ["calls", "total", "max", "min", "ave"]
 
@@ -250,7 +251,7 @@ def test_when_off_a_run_pays_one_look():
     loops = [n for n in ast.walk(run) if isinstance(n, ast.For) and ast.unparse(n.body[0]) == "step.call()"]
     assert len(loops) == 1 and len(loops[0].body) == 1
     assert "profiler" not in inspect.getsource(executor)
-    assert "watch" not in inspect.getsource(plan._make_call)
+    assert "watch" not in inspect.getsource(plan_step.make_call)
 
 
 def test_when_off_the_steps_are_the_plans_own_list(train, monkeypatch):

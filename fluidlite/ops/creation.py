@@ -19,6 +19,8 @@ class FillConstant(OpDef):
     outputs = (Slot("Out"),)
     attrs = {"shape": [], "dtype": VarType.FP32, "value": 0.0, "force_cpu": False}
     differentiable = False
+    constant = True
+    warns = False
 
     def infer_shape(self, shape):
         if shape is None and any(d < 0 for d in self.attr["shape"]):

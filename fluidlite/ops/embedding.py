@@ -14,6 +14,7 @@ class _Lookup(OpDef):
     outputs = (Slot("Out"),)
     attrs = {"is_sparse": False, "is_distributed": False, "padding_idx": -1, "remote_prefetch": False}
     lod_from = "Ids"
+    warns = False
 
     # layers.embedding drops the ids' last dimension of 1; fluid.embedding keeps all of them.
     drops_last = False
@@ -36,9 +37,12 @@ class _Lookup(OpDef):
         shape = ids.shape
         if self.drops_last and shape[-1:] != (1,):
             self._refuse_ids(shape)
-        gathered = out(self._out_shape(shape, w.shape[1]))
+        width = w.shape[1]
+        gathered = out(self._out_shape(shape, width))
+        flat = ids if len(shape) == 1 else ids.reshape(-1)
+        rows = gathered if gathered.ndim == 2 else gathered.reshape(-1, width)
         try:
-            row_kernels.gather_rows(w, ids.reshape(-1), gathered.reshape(-1, w.shape[1]), self.padding_id)
+            row_kernels.gather_rows(w, flat, rows, self.padding_id)
         except row_kernels.IdOutOfRange as error:
             raise OutOfRangeError(
                 f"Id {error.id} at position {error.position} of {self.var('Ids')} is not in the table {self.var('W')}. "
@@ -93,6 +97,7 @@ class _LookupGrad(OpDef):
     inputs = (Slot("W", dtypes="float"), Slot("Ids", dtypes=(VarType.INT64,)), Slot("Out@GRAD", dtypes="float"))
     outputs = (Slot("W@GRAD", rows=True),)
     views = {"W@GRAD": ("Out@GRAD", "Ids")}
+    warns = False
     differentiable = False
 
     def __init__(self, attrs=None, names=None):
@@ -103,7 +108,8 @@ class _LookupGrad(OpDef):
         return Meta(w.shape, w.dtype, VarType.SELECTED_ROWS if self.attr["is_sparse"] else VarType.LOD_TENSOR)
 
     def run(self, w, ids, out_grad, out):
-        chunk = Chunk(ids.reshape(-1), _as_rows(out_grad, w.shape[1]), self.padding_id)
+        flat = ids if ids.ndim == 1 else ids.reshape(-1)
+        chunk = Chunk(flat, _as_rows(out_grad, w.shape[1]), self.padding_id)
         if self.attr["is_sparse"]:
             return SelectedRows.from_chunks((chunk,), w.shape[0])
         grad = out.zeros(w.shape)
@@ -114,7 +120,7 @@ class _LookupGrad(OpDef):
 def _as_rows(grad, width):
     """The gradient as (N, D), uncopied where its rows are contiguous; one equal row for all where all are equal."""
     item = grad.itemsize
-    if grad.ndim == 2 and (grad.strides[1] == item or grad.flags.c_contiguous):
+    if grad.ndim == 2 and grad.strides[1] == item:
         return grad
     n = grad.size // width if width else 0
     if grad.size and not any(grad.strides):

@@ -17,6 +17,7 @@ def _rows(x, width):
 
 class _BiasOp(OpDef):
     differentiable = False
+    warns = False
 
     def check_bias(self, x, bias):
         if x.shape[-1] != bias.shape[0]:
@@ -64,6 +65,7 @@ class FusedBiasActivationGrad(OpDef):
     lod_to = ("X@GRAD",)
     inplace = {"X@GRAD": "Out@GRAD"}
     differentiable = False
+    warns = False
 
     def infer_shape(self, value, out_grad):
         return Meta(value.shape, value.dtype), Meta(value.shape[-1:], value.dtype)
@@ -121,6 +123,7 @@ class FusedSoftmaxCrossEntropyGrad(OpDef):
     lod_to = ("X@GRAD",)
     inplace = {"X@GRAD": "Softmax"}
     differentiable = False
+    warns = False
 
     def infer_shape(self, softmax, label, loss_grad):
         return Meta(softmax.shape, softmax.dtype), Meta(softmax.shape[-1:], softmax.dtype)
@@ -144,6 +147,7 @@ class FusedSumOfSquares(OpDef):
     outputs = (Slot("Out"),)
     attrs = {"mean": False}
     differentiable = False
+    warns = False
 
     def infer_shape(self, x):
         return Meta((1,), x.dtype)
@@ -166,6 +170,7 @@ class FusedSumOfSquaresGrad(OpDef):
     lod_from = "X"
     inplace = {"X@GRAD": "X"}
     differentiable = False
+    warns = False
 
     def infer_shape(self, x, out_grad):
         return Meta(x.shape, x.dtype)

@@ -14,6 +14,7 @@ from .registry import Meta, OpDef, Slot, register_op
 
 class _Update(OpDef):
     differentiable = False
+    warns = False
 
     def learning_rate(self, value):
         """The learning rate as a number; refused when it is NaN or infinite, before anything changes."""
@@ -159,7 +160,7 @@ class SparseAdam(_Update):
 
     def __init__(self, attrs=None, names=None):
         super().__init__(attrs, names)
-        self.options = {name: float(value) for name, value in self.attr.items()}
+        self.beta1, self.beta2, self.epsilon = (float(self.attr[name]) for name in ("beta1", "beta2", "epsilon"))
 
     def infer_shape(self, param, grad, rate, moment1, moment2, step):
         self.check_grad(param, grad)
@@ -175,12 +176,31 @@ class SparseAdam(_Update):
 
     def run(self, param, grad, rate, m1, m2, step, param_out, m1_out, m2_out, step_out):
         rate = self.learning_rate(rate)
-        store = joint_store((m1, m2))
-        if store is not None:
-            kernels.sparse_adam_slots(
-                param, store.slots, store.data, store.count, grad.chunks, step, learning_rate=rate, **self.options
+        store = None if m1.__class__ is np.ndarray else joint_store((m1, m2))
+        if store is None:
+            m1, m2 = as_array(m1), as_array(m2)
+            kernels.sparse_adam_rows(
+                param,
+                m1,
+                m2,
+                grad.chunks,
+                step,
+                learning_rate=rate,
+                beta1=self.beta1,
+                beta2=self.beta2,
+                epsilon=self.epsilon,
             )
         else:
-            m1, m2 = as_array(m1), as_array(m2)
-            kernels.sparse_adam_rows(param, m1, m2, grad.chunks, step, learning_rate=rate, **self.options)
+            kernels.sparse_adam_slots(
+                param,
+                store.slots,
+                store.data,
+                store.count,
+                grad.chunks,
+                step,
+                learning_rate=rate,
+                beta1=self.beta1,
+                beta2=self.beta2,
+                epsilon=self.epsilon,
+            )
         return param, m1, m2, step

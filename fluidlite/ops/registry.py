@@ -83,6 +83,8 @@ class OpDef:
         differentiable: False for ops whose output is no smooth function of any input, and for grad ops.
         random: draws random numbers; the plan sets `seed` and `stream` before it runs.
         side_effect: is kept by the plan even if nobody reads its outputs.
+        constant: without inputs, its outputs depend on the attributes alone; the plan runs it once.
+        warns: NumPy may warn of what its arithmetic meets (0/0, overflow); False where only kernels compute.
 
     Methods
         infer_shape(*input metas) -> Meta, or one per output slot; called when the op is appended.
@@ -104,6 +106,8 @@ class OpDef:
     differentiable = True
     random = False
     side_effect = False
+    constant = False
+    warns = True
 
     seed = 0
     stream = 0

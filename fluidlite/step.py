@@ -1,0 +1,89 @@
+"""A step of a plan: one op bound to the cells that it reads and writes."""
+
+
+class Step:
+    """One op, bound: `call()` computes it from cell to cell."""
+
+    __slots__ = ("call", "op", "ins", "outs")
+
+    def __init__(self, call, op, ins, outs):
+        self.call, self.op, self.ins, self.outs = call, op, ins, outs
+
+
+class CellList:
+    """The cells of a slot that takes many variables, read and written as one tuple."""
+
+    __slots__ = ("cells",)
+
+    def __init__(self, cells):
+        self.cells = cells
+
+    @property
+    def value(self):
+        return tuple([cell.value for cell in self.cells])
+
+    @value.setter
+    def value(self, values):
+        for cell, value in zip(self.cells, values, strict=True):
+            cell.value = value
+
+
+def cells_of(out):
+    """The cells of one slot, as a list."""
+    return out.cells if isinstance(out, CellList) else [out]
+
+
+def make_call(run, ins, outs, bufs):
+    """A function without arguments that reads the input cells, runs, and writes the output cells."""
+    if len(outs) == 1:
+        (out,) = outs
+        (buf,) = bufs
+        if len(ins) == 1:
+            (a,) = ins
+
+            def call():
+                out.value = run(a.value, buf)
+
+        elif len(ins) == 2:
+            a, b = ins
+
+            def call():
+                out.value = run(a.value, b.value, buf)
+
+        elif len(ins) == 3:
+            a, b, c = ins
+
+            def call():
+                out.value = run(a.value, b.value, c.value, buf)
+
+        else:
+
+            def call():
+                out.value = run(*[cell.value for cell in ins], buf)
+
+    else:
+
+        def call():
+            results = run(*[cell.value for cell in ins], *bufs)
+            for out, value in zip(outs, results, strict=True):
+                out.value = value
+
+    return call
+
+
+def copy_after(call, cells):
+    def call_and_copy():
+        call()
+        for cell in cells:
+            cell.value = cell.value.copy()
+
+    return call_and_copy
+
+
+def carry_lod(call, source, targets):
+    def call_and_carry():
+        call()
+        for target in targets:
+            target.lod_offsets = source.lod_offsets
+
+    return call_and_carry
