@@ -16,6 +16,9 @@
 /* Duplicates are summed over this many columns at a time, so that the sums stay in registers or the first cache. */
 #define SUM_COLUMNS 64
 
+/* How many occurrences of a row before its use a sum fetches the next one. */
+#define SUM_AHEAD 8
+
 typedef struct {
     const sorted_rows *rows;
     void *param;

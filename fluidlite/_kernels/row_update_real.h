@@ -52,8 +52,11 @@ static inline void FN(sum_span)(REAL *restrict sum, const sorted_rows *rows, Py_
         sum[j] = first[j];
     while (++k < end) {
         const REAL *restrict value = (const REAL *)row_value(rows, k) + column;
-        if (k + 4 < end)
-            __builtin_prefetch((const REAL *)row_value(rows, k + 4) + column);
+        if (k + SUM_AHEAD < end) {
+            const REAL *later = (const REAL *)row_value(rows, k + SUM_AHEAD) + column;
+            for (Py_ssize_t j = 0; j < n; j += 64 / (Py_ssize_t)sizeof(REAL))
+                __builtin_prefetch(later + j);
+        }
         for (Py_ssize_t j = 0; j < n; j++)
             sum[j] += value[j];
     }
@@ -141,6 +144,11 @@ static inline void FN(add_row)(const row_job *job, Py_ssize_t k, Py_ssize_t next
     Py_ssize_t ahead = prefetch_distance(rows->width * (Py_ssize_t)sizeof(REAL)), fetched = begin, k = begin;          \
     while (k < end) {                                                                                                  \
         Py_ssize_t next = end_of_row(rows, k);                                                                         \
+        /* Of a row with many occurrences the first ones: the sum over them fetches for itself. */                     \
+        for (; fetched < next && fetched < k + ahead; fetched++)                                                       \
+            FN(prefetch_update)(job, fetched, begin);                                                                  \
+        if (fetched < next)                                                                                            \
+            fetched = next;                                                                                            \
         for (; fetched < next + ahead && fetched < end; fetched++)                                                     \
             FN(prefetch_update)(job, fetched, begin);                                                                  \
         one_row(job, k, next, setting);                                                                                \
