@@ -1,6 +1,9 @@
 """Executor: what a run hands back, what it keeps, and what it forgets."""
 
 import gc
+import os
+import select
+import signal
 import threading
 import weakref
 
@@ -450,3 +453,25 @@ def test_one_executor_can_be_used_from_two_threads(fresh):
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_a_forked_child_runs_programs(fresh, with_threads):
+    """The child has none of the parent's threads, and goes on where the parent was."""
+    with_threads(2)
+    loss, _, _ = word_model()
+    fresh.start()
+    fresh.run(ids_of(*range(4)), [loss])
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        value = fresh.run(ids_of(1, 2, 3), [loss])[0].tobytes()
+        os.write(write, value)
+        os._exit(0)
+    ready, _, _ = select.select([read], [], [], 60)
+    if not ready:
+        os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert ready, "the child hangs"
+    assert os.read(read, 100) == fresh.run(ids_of(1, 2, 3), [loss])[0].tobytes()

@@ -193,3 +193,16 @@ def test_gather_refuses_uint64_ids_beyond_int64():
 def test_gather_refuses_a_table_it_cannot_read_as_ours(table):
     with pytest.raises(fluidlite.EnforceNotMet, match="table"):
         gather(table, [0, 1])
+
+
+def test_a_table_of_zeros_starts_a_cache_line():
+    for shape, dtype in (((5, 3), "float32"), ((1000, 48), "float64"), (7, "float32"), ((0, 3), "float32")):
+        table = fluidlite.functional.zeros(shape, dtype)
+        assert table.shape == (shape if isinstance(shape, tuple) else (shape,)) and table.dtype == dtype
+        assert not table.any() and table.flags.c_contiguous and table.flags.writeable
+        assert table.__array_interface__["data"][0] % 64 == 0
+
+
+def test_a_table_of_zeros_beyond_the_memory_is_refused():
+    with pytest.raises(MemoryError, match="needs 4,000 GB"):
+        fluidlite.functional.zeros((10**9, 1000))

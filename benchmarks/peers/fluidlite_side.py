@@ -46,7 +46,7 @@ def build(workload):
     # Variants of one row share their tables: a lower table is the first rows of the highest (`room`).
     room = (workload.get("room", height), width)
     if room not in _tables:
-        _tables[room] = [np.zeros(room, np.float32) for _ in range(3)]
+        _tables[room] = [fluidlite.functional.zeros(room) for _ in range(3)]
     param, moment1, moment2 = (table[:height] for table in _tables[room])
     grad = update_grad(workload)
     grads = [fluidlite.SelectedRows(rows=ids, value=grad, height=height) for ids in batches]
