@@ -71,17 +71,17 @@ def number(value):
     return f"{value:,.{digits}f}"
 
 
-def markdown(run):
-    """Everything for the reader, as Markdown."""
-    measured = run.figures
+def markdown(run, bars=True):
+    """Everything for the reader, as Markdown; without `bars`, and what only a figure shows well, for the README."""
+    measured = [f for f in run.figures if bars or f.row.name != "batch"]
     parts = [_header(run)]
     peers = [f for f in measured if f.row.kind == "peers"]
     if peers:
-        parts.append(_peer_table(peers, run.peers))
+        parts.append(_peer_table(peers, run.peers, bars))
     others = [f for f in measured if f.row.kind != "peers"]
     if others:
-        lines = [_line(_marked(f), _own_cell(f), _bar_cell(f)) for f in others]
-        parts.append("\n".join([_line("work", "measured", "bar"), "|---|---|---|", *lines]))
+        lines = [_line(_marked(f), _own_cell(f), *([_bar_cell(f)] * bars)) for f in others]
+        parts.append("\n".join([_line("work", "measured", *["bar"] * bars), "|---|---|" + "---|" * bars, *lines]))
     parts.append("\n".join(f"* {note}" for note in _notes(run)))
     return "\n\n".join(parts) + "\n"
 
@@ -104,13 +104,13 @@ def _marked(figures):
     return figures.row.title + (" †" if figures.loud_share() > LOUD_ROW else "")
 
 
-def _peer_table(measured, peers):
+def _peer_table(measured, peers, bars):
     shown = [peer for peer in (TORCH, FLUID) if peer in peers]
     head = ["work", "fluidlite"]
     for peer in shown:
         head += [LABELS[peer], "ratio"]
-    head += [LABELS[FLOOR]] * (FLOOR in peers) + ["bar"]
-    lines = [_line(*head), "|---" + "|---:" * (len(head) - 2) + "|---|"]
+    head += [LABELS[FLOOR]] * (FLOOR in peers)
+    lines = [_line(*head, *["bar"] * bars), "|---" + "|---:" * (len(head) - 1) + "|" + "---|" * bars]
     for figures in measured:
         ours = figures.median(OURS)
         cells = [_marked(figures), number(ours)]
@@ -119,7 +119,7 @@ def _peer_table(measured, peers):
             both = ours is not None and theirs is not None
             cells += [number(theirs), f"{number(theirs / ours)}x" if both else ""]
         cells += [number(figures.median(FLOOR))] * (FLOOR in peers)
-        lines.append(_line(*cells, _bar_cell(figures)))
+        lines.append(_line(*cells, *[_bar_cell(figures)] * bars))
     return "\n".join(lines)
 
 

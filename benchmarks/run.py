@@ -136,6 +136,7 @@ def write(run, options):
         Path(options.json).write_text(json.dumps(report.as_json(run), indent=1) + "\n", encoding="utf-8")
     if options.markdown:
         path = Path(options.markdown)
+        table = report.markdown(run, bars=False)
         path.write_text(report.between_markers(path.read_text(encoding="utf-8"), table), encoding="utf-8")
     if options.plot:
         by_name = {figures.row.name: figures for figures in run.figures}

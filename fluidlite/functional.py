@@ -92,7 +92,7 @@ def _check_table(name, array, grad):
 def zeros(shape, dtype="float32"):
     """A table of zeros as the Executor makes them: its first row starts a cache line.
 
-    A row of a table that starts anywhere may lie in one cache line more; updates of ``np.zeros`` take up to 15 % longer.
+    A row of a table that starts anywhere may lie in one cache line more: updates of ``np.zeros`` take up to 15 % more.
     The pages of a large table take memory when they are first written.
 
     >>> zeros((3, 2)).shape

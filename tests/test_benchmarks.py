@@ -112,7 +112,10 @@ def test_one_run_writes_table_and_json(run, tmp_path, capsys, monkeypatch):
     assert "2 threads at least 1.5x 1 thread: " in out and "at most 1.25x the table: " in out
     text = readme.read_text()
     assert text.startswith("before\n") and text.endswith("<!-- benchmarks: end -->\nafter\n")
-    assert out.strip() in text and "old" not in text
+    assert "old" not in text
+    assert "bar" in out.split("|---")[0] and "bar |" not in text, "bars are for those who work on it"
+    titles = [line.split("|")[1:3] for line in out.splitlines() if line.startswith("| ")]
+    assert len(titles) == 5 and all("|".join(cells) in text for cells in titles)
     rows = json.loads(raw.read_text())["rows"]
     side = rows["step-overhead"]["sides"]["fluidlite"]
     times = [ms for turn in side["turns"] for ms in turn["ms"]]
