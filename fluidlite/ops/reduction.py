@@ -195,7 +195,8 @@ class _ReduceExtreme(_Reduce):
                 actual=f"shape {list(x.shape)}, dim = {list(axes)}",
             )
         if array.size:
-            self.pick.reduce(x, axis=axes, keepdims=True, out=array.reshape(kept))
+            # Beware: of arrays with strides of their own NumPy 1.26 takes wrong extremes on some CPUs.
+            self.pick.reduce(np.ascontiguousarray(x), axis=axes, keepdims=True, out=array.reshape(kept))
         return array
 
     def make_grad(self, spec):
