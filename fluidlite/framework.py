@@ -117,10 +117,6 @@ class Block:
         self.program._changed()
         return op
 
-    def _remove_op(self, index):
-        del self.ops[index]
-        self.program._changed()
-
     def to_string(self, throw_on_error=True, with_details=False):
         lines = [f"{{ // block {self.idx}"]
         lines += [f"    {v.to_string()}" for v in self.vars.values()]

@@ -446,3 +446,14 @@ def test_a_state_of_another_shape_is_refused_before_anything_is_updated(fresh):
     with pytest.raises(ValueError, match="b_moment1_0"):
         fresh.run({"x": X})
     assert fresh.snapshot() == before
+
+
+def test_the_learning_rate_of_a_program_can_be_asked_for(fresh):
+    """Fluid programs fetch it by this method to print it."""
+    optimizer = fluid.optimizer.SGD(0.25)
+    assert optimizer._global_learning_rate() is None
+    loss = fluid.layers.mean(fluid.layers.fc(fluid.data("x", [None, 3]), 1))
+    optimizer.minimize(loss)
+    fresh.start()
+    (rate,) = fresh.run({"x": np.ones((2, 3), "float32")}, [optimizer._global_learning_rate()])
+    assert rate.tolist() == [0.25]

@@ -72,7 +72,7 @@ class FusedBiasActivationGrad(OpDef):
 
     def run(self, value, out_grad, x_out, bias_out):
         width = value.shape[-1]
-        # The kernel makes both; a gradient of x that nobody wants is left in memory that is free anyway.
+        # The kernel makes both. In fc somebody always wants that of x: the gradient of the weight reads it.
         grad = np.empty(value.shape, value.dtype) if x_out is None else x_out(value.shape)
         bias_grad = None if bias_out is None else bias_out((width,))
         out_grad = contiguous_in(grad, out_grad).reshape(-1, width)
