@@ -191,6 +191,17 @@ class Program:
     def block(self, index):
         return self.blocks[index]
 
+    def _create_block(self):
+        """A new block inside the current one, which becomes the current one until `_rollback`."""
+        self.blocks.append(Block(self, len(self.blocks), self.current_block_idx))
+        self.current_block_idx = len(self.blocks) - 1
+        self._changed()
+        return self.current_block()
+
+    def _rollback(self):
+        """The current block's parent becomes the current block."""
+        self.current_block_idx = self.current_block().parent_idx
+
     def list_vars(self):
         """All variables of all blocks."""
         return (v for block in self.blocks for v in block.vars.values())
@@ -257,12 +268,18 @@ def _copy_op(op, block, attrs):
         block=block,
         inputs={slot: list(names) for slot, names in op.inputs.items()},
         outputs={slot: list(names) for slot, names in op.outputs.items()},
-        attrs={k: list(v) if isinstance(v, list) else v for k, v in (op.attrs | changed).items()},
+        attrs={k: _copy_attr(v, block.program) for k, v in (op.attrs | changed).items()},
     )
     for name in copy.output_arg_names:
         if name in block.vars:
             block.vars[name].op = copy
     return copy
+
+
+def _copy_attr(value, program):
+    if isinstance(value, Block):
+        return program.blocks[value.idx]
+    return list(value) if isinstance(value, list) else value
 
 
 _main_program, _startup_program = Program(), Program()

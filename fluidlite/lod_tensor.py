@@ -1,7 +1,7 @@
 """LoDTensor: an array of all steps of a batch of sequences, stacked, with nested offsets beside it.
 
-``lod`` (level of detail) is one tuple of offsets per level, outermost first: ((0, 3, 3, 7),) says that rows 0:3, 3:3
-and 3:7 are three sequences, the second of them empty. A LoDTensor without LoD is a plain array.
+``lod`` (level of detail) is one list of offsets per level, outermost first: [[0, 3, 3, 7]] says that rows 0:3, 3:3 and
+3:7 are three sequences, the second of them empty. A LoDTensor without LoD is a plain array.
 """
 
 import numpy as np
@@ -12,21 +12,28 @@ from .errors import InvalidArgumentError, InvalidTypeError
 from .tables import RowState
 
 
+def as_offsets(lod):
+    """LoD as it is kept: one read-only int64 array of offsets for each level."""
+    levels = []
+    for level in lod:
+        shared = level.__class__ is np.ndarray and level.dtype == np.int64 and not level.flags.writeable
+        offsets = level if shared else np.array(level, np.int64)
+        offsets.flags.writeable = False
+        levels.append(offsets)
+    return tuple(levels)
+
+
 def _lengths_to_offsets(lengths):
-    return tuple(tuple(np.concatenate(([0], np.cumsum(level, dtype=np.int64))).tolist()) for level in lengths)
-
-
-def _offsets_to_lengths(lod):
-    return [[b - a for a, b in zip(level, level[1:], strict=False)] for level in lod]
+    return as_offsets(np.concatenate(([0], np.cumsum(level, dtype=np.int64))) for level in lengths)
 
 
 def _check_lod(lod, n_rows):
     """Why these offsets do not describe `n_rows` rows, or None if they do."""
     for k, level in enumerate(lod):
         if len(level) < 1 or level[0] != 0:
-            return f"level {k} does not start at 0: {list(level)}"
-        if any(b < a for a, b in zip(level, level[1:], strict=False)):
-            return f"level {k} has a negative length: {list(level)}"
+            return f"level {k} does not start at 0: {level.tolist()}"
+        if (level[1:] < level[:-1]).any():
+            return f"level {k} has a negative length: {level.tolist()}"
         rows = len(lod[k + 1]) - 1 if k + 1 < len(lod) else n_rows
         if level[-1] != rows:
             below = "sequences of the next level" if k + 1 < len(lod) else "rows"
@@ -42,7 +49,7 @@ class LoDTensor:
 
     Attributes:
         value: the ndarray (a SelectedRows or a RowState in the cells of such variables), None before it is initialized.
-        lod_offsets: tuple of tuples of offsets.
+        lod_offsets: the offsets as a tuple of read-only int64 arrays, outermost level first; () without LoD.
 
     >>> t = LoDTensor()
     >>> t.set(np.arange(3).reshape(3, 1)); t.set_recursive_sequence_lengths([[2, 1]])
@@ -54,7 +61,7 @@ class LoDTensor:
 
     def __init__(self, value=None, lod=()):
         self.value = value
-        self.lod_offsets = tuple(tuple(level) for level in lod)
+        self.lod_offsets = as_offsets(lod) if lod else ()
 
     def set(self, array, place=None):
         """Take a copy of `array`; shape and dtype may change. `place` is accepted for Fluid's sake and ignored."""
@@ -73,15 +80,15 @@ class LoDTensor:
 
     def lod(self):
         """Offsets, as nested lists."""
-        return [list(level) for level in self.lod_offsets]
+        return [level.tolist() for level in self.lod_offsets]
 
     def set_lod(self, lod):
         """Set the offsets, e.g. ``[[0, 2, 3]]``; they must fit the rows that are there."""
-        self._set_offsets(tuple(tuple(int(i) for i in level) for level in lod), lod)
+        self._set_offsets(as_offsets(lod), lod)
 
     def recursive_sequence_lengths(self):
         """Lengths instead of offsets, as nested lists."""
-        return _offsets_to_lengths(self.lod_offsets)
+        return [np.diff(level).tolist() for level in self.lod_offsets]
 
     def set_recursive_sequence_lengths(self, lengths):
         """Set the LoD by lengths, e.g. ``[[2, 1]]``."""

@@ -98,7 +98,7 @@ class Operator:
         metas, sources = [], {}
         for slot in definition.inputs:
             variables = [find(name) for name in self.inputs.get(slot.name, ())]
-            slot_metas = [Meta(v.shape, v.dtype, v.type) for v in variables]
+            slot_metas = [Meta(v.shape, v.dtype, v.type, v.lod_level) for v in variables]
             check_dtypes(definition, slot, slot_metas, [v.name for v in variables])
             metas.append(tuple(slot_metas) if slot.many else (slot_metas[0] if slot_metas else None))
             sources[slot.name] = variables
@@ -114,7 +114,8 @@ class Operator:
             for name, meta in zip(names, given if slot.many else (given,) * len(names), strict=True):
                 if meta is not None and name != EMPTY:
                     keeps_lod = definition.lod_to is None or slot.name in definition.lod_to
-                    self._write(find(name), meta, lod_level if keeps_lod else 0)
+                    level = meta.lod_level if slot.lod else lod_level if keeps_lod else 0
+                    self._write(find(name), meta, level)
 
     def _write(self, variable, meta, lod_level):
         if variable.op is None or variable.op is not self:

@@ -11,7 +11,7 @@ from collections import Counter
 import numpy as np
 
 from . import profiler
-from .buffers import check_memory
+from .buffers import Buffer, FreshBuffer, check_memory
 from .checks import check_read, explain, nan_check
 from .dtypes import dtype_name, numpy_dtype
 from .errors import NotFoundError, ResourceExhaustedError, format_site, nearest
@@ -19,8 +19,9 @@ from .fusion import fuse
 from .lod_tensor import LoDTensor
 from .ops.registry import EMPTY
 from .placement import is_constant, place_buffers, views_to_copy
+from .scope import RANDOM_STEP
 from .selected_rows import SelectedRows
-from .step import CellList, Step, carry_lod, copy_after, make_call
+from .step import CellList, Step, WholeCell, carry_lod, copy_after, make_call
 from .tables import as_array
 
 # A state of NumPy's warnings costs half a microsecond to set, a tenth of a small step.
@@ -47,6 +48,7 @@ class Plan:
             fused = fuse(self.block, self.ops, set(fetch_names))
             self.ops = _prune(self.block, fused, set(fetch_names), set(feed_names))
         self.cells = self._make_cells(scope, feed_names)
+        self.randoms = []
         updated = {n for op in self.ops for slot in op.definition.updates for n in op.outputs.get(slot, ())}
         # (name, variable, dtype, cell, whether an op writes to the fed array itself)
         self.feeds = [
@@ -62,6 +64,8 @@ class Plan:
         lod_vars = set(lod_feeds) | {n for n, v in self.block.vars.items() if v.persistable and v.lod_level}
         self.steps = [self._bind(op, buffers, lod_vars) for op in self.ops]
         self._run_constants()
+        if self.randoms:
+            self.random_step = (scope.find_var(RANDOM_STEP) or scope.var(RANDOM_STEP)).cell
         self.warns = any(step.op.definition.warns for step in self.steps)
         if check_nan_inf:
             self.steps = [step for bound in self.steps for step in (bound, nan_check(bound))]
@@ -100,16 +104,22 @@ class Plan:
 
     def _make_cells(self, scope, feed_names):
         """A cell for every variable: the Scope's for persistable ones, the plan's own for all others."""
-        names = {name for op in self.ops for name in op.input_arg_names + op.output_arg_names} | set(self.fetch_names)
+        variables = {
+            name: self.block.vars[name] for name in (*self.fetch_names, *feed_names) if name in self.block.vars
+        }
+        for op in _with_blocks(self.ops):
+            for name in op.input_arg_names + op.output_arg_names:
+                if name != EMPTY and name not in variables:
+                    variables[name] = op.block._find_var_recursive(name)
         cells = {}
-        for name in names | {name for name in feed_names if name in self.block.vars}:
-            if name != EMPTY:
-                variable = self.block._find_var_recursive(name)
-                if variable.persistable and name not in feed_names:
-                    found = scope.find_var(name) or scope.var(name)
-                    cells[name] = found.cell
-                else:
-                    cells[name] = LoDTensor()
+        for name, variable in variables.items():
+            if variable.holder is not None:
+                cells[name] = LoDTensor(variable.holder)
+            elif variable.persistable and name not in feed_names:
+                found = scope.find_var(name) or scope.var(name)
+                cells[name] = found.cell
+            else:
+                cells[name] = LoDTensor()
         return cells
 
     def _persistable_reads(self, feed_names):
@@ -120,7 +130,7 @@ class Plan:
                 for name in names:
                     if name not in written and name not in reads and name != EMPTY:
                         variable = self.block._find_var_recursive(name)
-                        if variable.persistable:
+                        if variable.persistable and variable.dtype is not None:
                             # An update that fails halfway would leave other parameters updated.
                             shape = variable.shape if slot in op.definition.updates.values() else None
                             dtype = numpy_dtype(variable.dtype)
@@ -167,8 +177,14 @@ class Plan:
         definition = op.bound()
         if definition.random:
             definition.seed, definition.stream = _seed_of(op)
+            # Initialization gives the same values whenever it is run; everything else draws anew.
+            if not any(op.block._find_var_recursive(name).persistable for name in op.output_arg_names):
+                self.randoms.append((definition, definition.stream))
         ins = [self._slot_cell(slot, op.inputs.get(slot.name, ())) for slot in definition.inputs]
         outs = [self._slot_cell(slot, op.outputs.get(slot.name, ())) for slot in definition.outputs]
+        if definition.block:
+            body = self._bind_block(op.attrs["sub_block"], lod_vars)
+            return Step(lambda: definition.run(*[cell.value for cell in ins], body), op, ins, outs)
         bufs = []
         for slot in definition.outputs:
             given = [buffers.get((id(op), name)) for name in op.outputs.get(slot.name, ())]
@@ -180,10 +196,33 @@ class Plan:
             targets = [n for slot in slots for n in op.outputs.get(slot, ()) if n != EMPTY]
             lod_vars.update(targets)
             call = carry_lod(call, self.cells[carriers[0]], [self.cells[n] for n in targets])
+        lod_vars.update(n for slot in definition.outputs if slot.lod for n in op.outputs.get(slot.name, ()))
         copied = [self.cells[name] for name in op.output_arg_names if (id(op), name) in self.copied]
         if copied:
             call = copy_after(call, copied)
         return Step(call, op, ins, outs)
+
+    def _bind_block(self, block, lod_vars):
+        """A function that runs a sub-block. Its ops have memory of their own."""
+        buffers = {}
+        for op in block.ops:
+            for name in op.output_arg_names:
+                variable = block._find_var_recursive(name)
+                if variable.dtype is not None:
+                    make = FreshBuffer if variable.persistable else Buffer
+                    buffers[id(op), name] = make(numpy_dtype(variable.dtype))
+        steps = [self._bind(op, buffers, lod_vars) for op in block.ops]
+
+        def run_block():
+            step = None
+            try:
+                for step in steps:
+                    step.call()
+            except Exception as error:
+                explain(error, step)
+                raise
+
+        return run_block
 
     def _run_constants(self):
         """Compute once what is the same in every run, and leave it out of the steps."""
@@ -204,6 +243,8 @@ class Plan:
 
     def _slot_cell(self, slot, names):
         cells = [LoDTensor() if name == EMPTY else self.cells[name] for name in names]
+        if slot.lod:
+            cells = [WholeCell(cell) for cell in cells]
         if slot.many:
             return CellList(cells)
         return cells[0] if cells else LoDTensor()
@@ -216,6 +257,8 @@ class Plan:
                 check_read(value, dtype, shape, name, op, slot)
         for cell in self.state_reads:
             cell.value = as_array(cell.value)
+        if self.randoms:
+            self._draw()
         step, active = None, profiler.recorder
         try:
             # What IEEE arithmetic makes of 0/0 is a value like others here; FLAGS_check_nan_inf finds it.
@@ -226,6 +269,14 @@ class Plan:
             explain(error, step)
             raise
 
+    def _draw(self):
+        """Give every random op the numbers of this run."""
+        cell = self.random_step
+        step = 0 if cell.value is None else int(cell.value[0])
+        cell.value = np.array([step + 1], np.int64)
+        for definition, stream in self.randoms:
+            definition.stream = _mixed(stream + step * 0x9E3779B97F4A7C15)
+
     def fetch(self):
         """Copies of the fetched values: LoDTensors and SelectedRows."""
         return [
@@ -234,6 +285,14 @@ class Plan:
             else LoDTensor(cell.value.copy(), cell.lod_offsets)
             for cell in self.fetches
         ]
+
+
+def _with_blocks(ops):
+    """The ops, and those of the blocks that they run."""
+    for op in ops:
+        yield op
+        if op.definition.block:
+            yield from _with_blocks(op.attrs["sub_block"].ops)
 
 
 def _prune(block, ops, fetches, feeds):
@@ -256,3 +315,11 @@ def _seed_of(op):
     for byte in op.output_arg_names[0].encode():
         stream = (stream ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
     return int(seed) & 0xFFFFFFFFFFFFFFFF, stream
+
+
+def _mixed(x):
+    """64 bits that depend on all of x: the finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014)."""
+    x &= 0xFFFFFFFFFFFFFFFF
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
+    x = (x ^ x >> 27) * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
+    return x ^ x >> 31

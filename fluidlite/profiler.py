@@ -16,6 +16,7 @@ from typing import NamedTuple
 from .errors import EnforceNotMet, InvalidArgumentError, InvalidTypeError, UnavailableError, here
 from .ops.registry import EMPTY
 from .selected_rows import SelectedRows
+from .step import cells_of
 
 _STATES = ("CPU", "GPU", "All")
 _TRACER_OPTIONS = ("Default", "OpDetail", "AllOpDetail")
@@ -238,7 +239,7 @@ def _named(op, outs):
     for slot, out in zip(op.definition.outputs, outs, strict=True):
         names = op.outputs.get(slot.name, ())
         # A slot that the op leaves out has a cell, too, but no name.
-        for name, one in zip(names, getattr(out, "cells", [out] * len(names)), strict=False):
+        for name, one in zip(names, cells_of(out), strict=False):
             if name != EMPTY:
                 yield name, one
 

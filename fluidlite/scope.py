@@ -6,6 +6,9 @@ from .errors import InvalidTypeError
 from .lod_tensor import LoDTensor
 from .selected_rows import SelectedRows
 
+# Counts the runs that drew random numbers, so that each draws others; kept where the parameters are.
+RANDOM_STEP = "@RANDOM_STEP@"
+
 _uids = itertools.count()
 
 

@@ -28,9 +28,27 @@ class CellList:
             cell.value = value
 
 
+class WholeCell:
+    """A cell of which an op reads or writes the whole LoDTensor: the array and its offsets."""
+
+    __slots__ = ("cell",)
+
+    def __init__(self, cell):
+        self.cell = cell
+
+    @property
+    def value(self):
+        return self.cell
+
+    @value.setter
+    def value(self, tensor):
+        self.cell.value, self.cell.lod_offsets = (None, ()) if tensor is None else (tensor.value, tensor.lod_offsets)
+
+
 def cells_of(out):
     """The cells of one slot, as a list."""
-    return out.cells if isinstance(out, CellList) else [out]
+    cells = out.cells if isinstance(out, CellList) else [out]
+    return [cell.cell if isinstance(cell, WholeCell) else cell for cell in cells]
 
 
 def make_call(run, ins, outs, bufs):

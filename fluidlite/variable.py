@@ -51,6 +51,8 @@ class Variable:
         self.belong_to_optimizer = belong_to_optimizer
         # An accumulator that row-wise updates may keep for the touched rows alone.
         self.row_state = kwargs.get("row_state", False)
+        # Of a variable that is no tensor (VarType.READER, RAW): the object that ops get in its place.
+        self.holder = kwargs.get("holder")
         self.op = None
         self.site = user_site()
 

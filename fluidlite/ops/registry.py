@@ -21,8 +21,11 @@ def grad_name(name):
     return name + GRAD_SUFFIX
 
 
-class Meta(namedtuple("Meta", ["shape", "dtype", "type"], defaults=[VarType.LOD_TENSOR])):
-    """What is known of a variable before anything runs: shape (-1: known at run time only), data type, and kind."""
+class Meta(namedtuple("Meta", ["shape", "dtype", "type", "lod_level"], defaults=[VarType.LOD_TENSOR, 0])):
+    """What is known of a variable before anything runs: shape (-1: known at run time only), data type, kind, LoD levels.
+
+    Of an output, `lod_level` counts in slots that make LoD (`Slot.lod`); elsewhere `OpDef.lod_from` decides.
+    """
 
     __slots__ = ()
 
@@ -42,14 +45,15 @@ class Slot:
         optional: may be left out; `run` then gets None.
         rows: also accepts (input) or may hold (output) a SelectedRows.
         row_state: also accepts a RowState; all others get it as an array.
+        lod: `run` takes (input) or gives (output) the LoDTensor, array and offsets, instead of the array alone.
         dtypes: 'float', 'int', 'any', or a tuple of VarType; checked when the op is appended.
     """
 
-    __slots__ = ("name", "many", "optional", "rows", "row_state", "dtypes")
+    __slots__ = ("name", "many", "optional", "rows", "row_state", "lod", "dtypes")
 
-    def __init__(self, name, *, many=False, optional=False, rows=False, row_state=False, dtypes="any"):
+    def __init__(self, name, *, many=False, optional=False, rows=False, row_state=False, lod=False, dtypes="any"):
         self.name, self.many, self.optional = name, many, optional
-        self.rows, self.row_state, self.dtypes = rows, row_state, dtypes
+        self.rows, self.row_state, self.lod, self.dtypes = rows, row_state, lod, dtypes
 
     def admits(self, dtype):
         """Whether a data type may stand in this slot."""
@@ -81,9 +85,12 @@ class OpDef:
         views: {output slot: input slot, or several} whose memory the output may share without writing to it.
         updates: {output slot: input slot} that are one variable, changed where it lies (parameters, counters).
         differentiable: False for ops whose output is no smooth function of any input, and for grad ops.
-        random: draws random numbers; the plan sets `seed` and `stream` before it runs.
+        random: draws random numbers; the plan sets `seed` and `stream` before it runs, `stream` anew for each run
+            unless a persistable variable is written (initialization).
         side_effect: is kept by the plan even if nobody reads its outputs.
         constant: without inputs, its outputs depend on the attributes alone; the plan runs it once.
+        block: runs the block in its attribute ``sub_block``. `run` then takes, after the inputs, a function that runs
+            the block instead of output buffers, and returns nothing: the outputs are what the block writes.
         warns: NumPy may warn of what its arithmetic meets (0/0, overflow); False where only kernels compute.
 
     Methods
@@ -107,6 +114,7 @@ class OpDef:
     random = False
     side_effect = False
     constant = False
+    block = False
     warns = True
 
     seed = 0
@@ -179,7 +187,8 @@ def register_op(cls):
             for source in sources if isinstance(sources, tuple) else (sources,):
                 if out not in outs or source not in ins:
                     refuse(f"{kind} names no slot: {out} <- {source}")
-    for method, count in (("infer_shape", len(ins)), ("run", len(ins) + len(outs))):
+    given = 1 if cls.block else len(outs)
+    for method, count in (("infer_shape", len(ins)), ("run", len(ins) + given)):
         code = getattr(cls, method).__code__
         if code.co_flags & 0x04:  # *args; `inspect` would say so too, at twice the cost of the whole import
             refuse(f"{method} must name its arguments")

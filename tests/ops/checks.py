@@ -10,7 +10,7 @@ from fluidlite.dtypes import VarType, numpy_dtype
 from fluidlite.ops.registry import GRAD_SUFFIX, Meta, get_op
 from fluidlite.selected_rows import Chunk, SelectedRows
 
-from .grid import as_tuple, dense, family_of, load_samples, map_value
+from .grid import as_tuple, dense, family_of, load_samples, lod_of, map_value, sequences
 from .running import AliasBuffer, Backward, cases_of, infer, make_op, run_op
 
 FLOATS = ("float32", "float64")
@@ -40,7 +40,7 @@ def bits(value):
         return value and tuple([bits(v) for v in value])
     if isinstance(value, SelectedRows):
         return bits(value.rows), bits(value.value), value.height
-    return value.shape, value.dtype, np.ascontiguousarray(value).tobytes()
+    return value.shape, value.dtype, np.ascontiguousarray(value).tobytes(), lod_of(value)
 
 
 def all_bits(values):
@@ -106,7 +106,7 @@ def lay_out(value, *, layout):
         place = _of_rows(layout)
         chunks = [Chunk(_read_only(c.rows), place(c.value), c.padding_id) for c in value.chunks]
         return SelectedRows.from_chunks(chunks, value.height)
-    return layout(value)
+    return sequences(layout(value), *lod_of(value)) if lod_of(value) else layout(value)
 
 
 # ----------------------------------------------------------------------------------------------------------- gradients
@@ -234,6 +234,7 @@ class OpGrid:
         for slot, expected in case.oracle(before).items():
             for actual, value in zip(as_tuple(results[slot]), as_tuple(expected), strict=True):
                 assert_close(actual, value, slot)
+                assert lod_of(actual) == lod_of(value), slot
         return results
 
     def test_values(self, case, dtype):
@@ -264,6 +265,7 @@ class OpGrid:
                 sparse = isinstance(actual, SelectedRows)
                 assert meta.type == (VarType.SELECTED_ROWS if sparse else VarType.LOD_TENSOR), slot
                 assert numpy_dtype(meta.dtype) == actual.dtype, slot
+                assert meta.lod_level == len(lod_of(actual)) or not _makes_lod(case, slot), slot
                 expected = [-1 if varying and i in varying[slot][k] else d for i, d in enumerate(actual.shape)]
                 if case.sample.value_shapes:
                     expected = [e if m != -1 else -1 for m, e in zip(meta.shape, expected, strict=True)]
@@ -324,6 +326,10 @@ class OpGrid:
         expected = filled.run()
         for name, grad in spread.run().items():
             assert_close(grad, expected[name], name)
+
+
+def _makes_lod(case, name):
+    return any(slot.lod for slot in case.op.outputs if slot.name == name)
 
 
 def _differing(a, b):

@@ -11,6 +11,7 @@ import pkgutil
 
 import numpy as np
 
+from fluidlite.lod_tensor import as_offsets
 from fluidlite.ops.registry import get_op, op_types
 from fluidlite.selected_rows import SelectedRows
 
@@ -43,7 +44,8 @@ class Sample:
 
     Args:
         type: the op.
-        inputs: {slot: array, tuple of arrays, or SelectedRows}; float arrays are cast to every float dtype.
+        inputs: {slot: array, tuple of arrays, or SelectedRows}; float arrays are cast to every float dtype. Arrays
+            with LoD are made by `sequences`.
         expected: function of the inputs by slot name (floats as float64) -> the first output, or {output slot: value}.
         attrs: attributes that are not at their defaults.
         batch: slots whose first dimension is the batch; the op is then also run on no rows and on one.
@@ -126,6 +128,27 @@ def uniform(*shape, seed=0, low=-1.0, high=1.0):
     return np.random.RandomState([seed, *shape]).uniform(low, high, shape)
 
 
+class Sequences(np.ndarray):
+    """An array with LoD: what a slot that takes whole LoDTensors gets in a sample, and gives in what is expected."""
+
+    lod_offsets = ()
+
+    def __array_finalize__(self, source):
+        self.lod_offsets = getattr(source, "lod_offsets", ())
+
+
+def sequences(array, *lod):
+    """`array` with the given levels of offsets."""
+    view = np.asarray(array).view(Sequences)
+    view.lod_offsets = as_offsets(lod)
+    return view
+
+
+def lod_of(value):
+    """The offsets of a value, as nested lists; [] for what has none."""
+    return [level.tolist() for level in getattr(value, "lod_offsets", ())]
+
+
 def rows(ids, width, height, seed=0):
     """A SelectedRows with values in [-1, 1)."""
     return SelectedRows(ids, uniform(len(ids), width, seed=seed), height)
@@ -144,7 +167,7 @@ def cast(value, dtype):
     """A new C-contiguous copy; floats become `dtype`."""
     if isinstance(value, SelectedRows):
         return value.astype(dtype)
-    return np.array(value, dtype if value.dtype.kind == "f" else None, order="C")
+    return np.array(value, dtype if value.dtype.kind == "f" else None, order="C", subok=True)
 
 
 def widen(value):

@@ -6,10 +6,11 @@ import numpy as np
 
 from fluidlite.buffers import Buffer
 from fluidlite.dtypes import VarType, canonical_dtype, numpy_dtype
+from fluidlite.lod_tensor import LoDTensor
 from fluidlite.ops.registry import EMPTY, GRAD_SUFFIX, Meta, OpSpec, get_op, grad_name
 from fluidlite.selected_rows import SelectedRows
 
-from .grid import as_tuple, map_value, widen
+from .grid import as_tuple, lod_of, map_value, sequences, widen
 
 
 class GarbageBuffer(Buffer):
@@ -35,9 +36,8 @@ class AliasBuffer(Buffer):
 
 def _meta_of(value, unknown):
     kind = VarType.SELECTED_ROWS if isinstance(value, SelectedRows) else VarType.LOD_TENSOR
-    return Meta(
-        tuple([-1 if i in unknown else d for i, d in enumerate(value.shape)]), canonical_dtype(value.dtype), kind
-    )
+    shape = tuple([-1 if i in unknown else d for i, d in enumerate(value.shape)])
+    return Meta(shape, canonical_dtype(value.dtype), kind, len(lod_of(value)))
 
 
 def infer(op, inputs, unknown=None):
@@ -75,11 +75,16 @@ def run_op(type, attrs, inputs, *, unwanted=(), buffers=None):
     values = []
     for slot in op.inputs:
         value = inputs.get(slot.name)
+        if slot.lod and value is not None:
+            value = map_value(value, lambda v: LoDTensor(np.asarray(v), getattr(v, "lod_offsets", ())))
         values.append((as_tuple(value) if value is not None else ()) if slot.many else value)
     with np.errstate(all="ignore"):  # as the plan does
         results = op.run(*values, *given.values())
-    names = [slot.name for slot in op.outputs]
-    return dict(zip(names, (results,) if len(names) == 1 else results, strict=True))
+    results = dict(zip([s.name for s in op.outputs], (results,) if len(op.outputs) == 1 else results, strict=True))
+    for slot in op.outputs:
+        if slot.lod and results[slot.name] is not None:
+            results[slot.name] = map_value(results[slot.name], lambda t: t and sequences(t.value, *t.lod_offsets))
+    return results
 
 
 # ---------------------------------------------------------------------------------------------------------- gradients
@@ -130,7 +135,7 @@ class Backward:
             grad = np.random.RandomState(i + 1).uniform(0.5, 1.5, value.shape).astype(value.dtype)
             if spread:
                 grad = np.broadcast_to(np.array(0.75 + i, value.dtype), value.shape)
-            self.env[grad_name(name)] = grad
+            self.env[grad_name(name)] = sequences(grad, *lod_of(value)) if lod_of(value) else grad
         return self
 
     def inputs_of(self, spec):
