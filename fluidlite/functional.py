@@ -5,7 +5,7 @@ from operator import index
 
 import numpy as np
 
-from ._kernels import optimizers as optimizer_kernels
+from ._kernels import row_optimizers as optimizer_kernels
 from ._kernels import rows as row_kernels
 from .buffers import aligned_array, check_memory
 from .errors import InvalidArgumentError, InvalidTypeError, OutOfRangeError

@@ -2,16 +2,17 @@
 
 from . import unique_name
 from .dtypes import VarType
+from .errors import InvalidArgumentError, format_site
 from .framework import OpRole
 
 
 class WeightDecayRegularizer:
-    """Base: ``regularizer(parameter, grad, block)`` appends the decay term and returns its variable."""
+    """Base: ``regularizer(param, grad, block)`` appends the decay term and returns its variable."""
 
     def __init__(self, regularization_coeff=0.0):
         self._regularization_coeff = float(regularization_coeff)
 
-    def __call__(self, parameter, grad, block):
+    def __call__(self, param, grad, block):
         raise NotImplementedError
 
     def _append_scale(self, block, source, decay):
@@ -29,17 +30,23 @@ class L2DecayRegularizer(WeightDecayRegularizer):
     >>> optimizer = fluid.optimizer.SGD(0.1, regularization=fluid.regularizer.L2Decay(1e-4))
     """
 
-    def __call__(self, parameter, grad, block):
-        return self._append_scale(block, parameter, _temporary(block, parameter))
+    def __call__(self, param, grad, block):
+        return self._append_scale(block, param, _temporary(block, param))
+
+    def __str__(self):
+        return f"L2Decay, regularization_coeff={self._regularization_coeff:f}"
 
 
 class L1DecayRegularizer(WeightDecayRegularizer):
     """grad += coeff * sign(parameter). A sparse gradient becomes dense, as in Fluid."""
 
-    def __call__(self, parameter, grad, block):
-        decay = _temporary(block, parameter)
-        block.append_op("sign", inputs={"X": parameter}, outputs={"Out": decay})
+    def __call__(self, param, grad, block):
+        decay = _temporary(block, param)
+        block.append_op("sign", inputs={"X": param}, outputs={"Out": decay})
         return self._append_scale(block, decay, decay)
+
+    def __str__(self):
+        return f"L1Decay, regularization_coeff={self._regularization_coeff:f}"
 
 
 def _temporary(block, parameter):
@@ -60,6 +67,13 @@ def append_regularization_ops(params_grads, regularization=None):
         if grad is None or regularizer is None:
             result.append((parameter, grad))
             continue
+        if getattr(parameter, "is_distributed", False):
+            raise InvalidArgumentError(
+                f"Table {parameter.name!r} takes any ids (is_distributed=True) and cannot have weight decay, which "
+                "would touch every row of it in every step.",
+                where=format_site(parameter.site),
+                hint="leave out the regularizer, or drop rows that are not seen: table.shrink(unseen_steps=...).",
+            )
         block = grad.block
         with block.program._role_guard(OpRole.OPTIMIZE, (parameter, grad)):
             decay = regularizer(parameter, grad, block)

@@ -457,3 +457,17 @@ def test_the_learning_rate_of_a_program_can_be_asked_for(fresh):
     fresh.start()
     (rate,) = fresh.run({"x": np.ones((2, 3), "float32")}, [optimizer._global_learning_rate()])
     assert rate.tolist() == [0.25]
+
+
+def test_apply_optimize_is_the_second_half_of_minimize(fresh):
+    loss = layers.mean(layers.fc(fluid.data("x", [None, 3]), 2))
+    optimizer = Adam(0.1)
+    params_grads = optimizer.backward(loss)
+    ops = optimizer.apply_optimize(loss, fresh.startup, params_grads)
+    assert [op.type for op in ops] == ["adam", "adam"]
+    assert [op.type for op in fresh.main.global_block().ops[-2:]] == ["adam", "adam"]
+
+
+def test_a_grad_clip_that_is_no_clip():
+    with pytest.raises(TypeError, match="'grad_clip' should be an instance of GradientClipBase's derived class"):
+        SGD(0.1, grad_clip=1.0)

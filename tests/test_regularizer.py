@@ -85,3 +85,8 @@ def test_decay_ops_are_left_out_of_a_clone_for_test(fresh):
     weight_model(SGD(0.1, regularization=L2Decay(0.1)))
     test = fresh.main.clone(for_test=True)
     assert [op.type for op in test.global_block().ops] == ["mul", "mean"]
+
+
+def test_what_a_decay_says_of_itself():
+    assert str(L2Decay(0.25)) == "L2Decay, regularization_coeff=0.250000"
+    assert str(L1Decay(0.5)) == "L1Decay, regularization_coeff=0.500000"

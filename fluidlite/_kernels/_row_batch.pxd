@@ -37,16 +37,10 @@ cdef extern from "sorted_rows.h":
 
 cdef extern from "row_update.h":
     const Py_ssize_t DENSE_STEP
+    enum:
+        MAX_STATES
 
-    ctypedef struct row_job:
-        const sorted_rows* rows
-        void* param
-        void* moment1
-        void* moment2
-        const void* grad
-        Py_ssize_t height
-        Py_ssize_t size
-        Py_ssize_t step
+    ctypedef struct coefficients:
         double rate
         double decay1
         double gain1
@@ -54,10 +48,24 @@ cdef extern from "row_update.h":
         double gain2
         double root_scale
         double epsilon
+        double momentum
+        double l1
+        double l2
+        double power
+
+    ctypedef struct row_job:
+        const sorted_rows* rows
+        void* param
+        void* state[MAX_STATES]
+        const void* grad
+        Py_ssize_t height
+        Py_ssize_t size
+        Py_ssize_t step
+        coefficients settings
         int64_t* merged_rows
         Py_ssize_t* begins
         int32_t* slots
-        Py_ssize_t moment_stride
+        Py_ssize_t line_stride
 
 cdef class RowBatch:
     cdef sorted_rows rows

@@ -5,15 +5,19 @@
 
 #define REAL float
 #define SQRT sqrtf
+#define POW powf
 #include KERNELS
 #undef REAL
 #undef SQRT
+#undef POW
 
 #define REAL double
 #define SQRT sqrt
+#define POW pow
 #include KERNELS
 #undef REAL
 #undef SQRT
+#undef POW
 
 #undef FN
 #undef TYPED

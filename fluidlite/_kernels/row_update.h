@@ -19,30 +19,40 @@
 /* How many occurrences of a row before its use a sum fetches the next one. */
 #define SUM_AHEAD 8
 
+/* State arrays that a rule may have. */
+#define MAX_STATES 3
+
+/* What the rules are told. Each uses some of them; the rules' functions say which. */
+typedef struct {
+    double rate;
+    double decay1, gain1;     /* the share of the first average that stays, and that of the gradient */
+    double decay2, gain2;
+    double root_scale;        /* correction of the second moment, applied to its root */
+    double epsilon;
+    double momentum;
+    double l1, l2;
+    double power;
+} coefficients;
+
 typedef struct {
     const sorted_rows *rows;
     void *param;
-    void *moment1;
-    void *moment2;
+    void *state[MAX_STATES];
     const void *grad;         /* dense updates */
     Py_ssize_t height;
     Py_ssize_t size;          /* elements, dense updates */
     Py_ssize_t step;          /* table rows per chunk, where every row moves */
-    double rate;
-    double decay1, gain1;     /* beta1, 1 - beta1 */
-    double decay2, gain2;
-    double root_scale;        /* correction of the second moment, applied to its root */
-    double epsilon;
+    coefficients settings;
     int64_t *merged_rows;     /* merging: outputs, and where the output of each chunk begins */
     Py_ssize_t *begins;
-    int32_t *slots;           /* NULL, or for each table row the number of its line of moments, 0 for none yet */
-    Py_ssize_t moment_stride; /* elements from one line of moments to the next, with slots */
+    int32_t *slots;           /* NULL, or for each table row the number of its line of state, 0 for none yet */
+    Py_ssize_t line_stride;   /* elements from one line of state to the next, with slots */
 } row_job;
 
-/* Elements before the moments of a table row. */
-static inline Py_ssize_t moment_offset(const row_job *job, int64_t id)
+/* Elements before the state of a table row. */
+static inline Py_ssize_t state_offset(const row_job *job, int64_t id)
 {
-    return job->slots ? (Py_ssize_t)(job->slots[id] - 1) * job->moment_stride : (Py_ssize_t)id * job->rows->width;
+    return job->slots ? (Py_ssize_t)(job->slots[id] - 1) * job->line_stride : (Py_ssize_t)id * job->rows->width;
 }
 
 /* How far before its use a slot is fetched. */
@@ -87,12 +97,37 @@ static inline void count_chunk(void *ctx, Py_ssize_t chunk)
 #include "each_variant.h"
 #undef KERNELS
 
-VARIANTS(sgd_dense_chunk);
-VARIANTS(sgd_rows_chunk);
-VARIANTS(adam_dense_chunk);
-VARIANTS(adam_rows_chunk);
-VARIANTS(adam_rows_all_chunk);
 VARIANTS(add_rows_chunk);
 VARIANTS(merge_chunk);
+
+/* The kernels of a rule. rows_all is NULL where the rule is never applied to rows without a gradient. */
+typedef struct {
+    const variants *dense;
+    const variants *rows;
+    const variants *rows_all;
+    int n_states;
+} update_rule;
+
+#define RULE_OF_PRESENT_ROWS(rule, n_states)                                                                           \
+    VARIANTS(rule##_dense_chunk);                                                                                      \
+    VARIANTS(rule##_rows_chunk);                                                                                       \
+    static const update_rule rule##_rule __attribute__((unused)) = {                                                   \
+        &rule##_dense_chunk, &rule##_rows_chunk, NULL, n_states}
+#define RULE_OF_ALL_ROWS(rule, n_states)                                                                               \
+    VARIANTS(rule##_dense_chunk);                                                                                      \
+    VARIANTS(rule##_rows_chunk);                                                                                       \
+    VARIANTS(rule##_rows_all_chunk);                                                                                   \
+    static const update_rule rule##_rule __attribute__((unused)) = {                                                   \
+        &rule##_dense_chunk, &rule##_rows_chunk, &rule##_rows_all_chunk, n_states}
+
+RULE_OF_PRESENT_ROWS(sgd, 0);
+RULE_OF_ALL_ROWS(momentum, 1);
+RULE_OF_ALL_ROWS(nesterov, 1);
+RULE_OF_PRESENT_ROWS(adagrad, 1);
+RULE_OF_ALL_ROWS(adam, 2);
+RULE_OF_ALL_ROWS(rmsprop, 2);
+RULE_OF_ALL_ROWS(centered_rmsprop, 3);
+RULE_OF_PRESENT_ROWS(ftrl, 2);
+RULE_OF_PRESENT_ROWS(ftrl_of_power, 2);
 
 #endif

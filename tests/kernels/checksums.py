@@ -8,9 +8,20 @@ import zlib
 
 import numpy as np
 
-from fluidlite._kernels import _parallel, activation, elementwise, loss, optimizers, reduction, rows
+from fluidlite._kernels import _parallel, activation, elementwise, loss, optimizers, reduction, row_optimizers, rows
 
 ADAM = {"learning_rate": 0.01, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
+# The rules with states of the parameter's shape: name of the kernels, number of states, options.
+RMSPROP = {"rho": 0.9, "epsilon": 1e-6, "momentum": 0.5}
+RULES = (
+    ("momentum", 1, {"mu": 0.9, "use_nesterov": False}),
+    ("momentum", 1, {"mu": 0.9, "use_nesterov": True}),
+    ("adagrad", 1, {"epsilon": 1e-6}),
+    ("rmsprop", 2, {"centered": False, **RMSPROP}),
+    ("rmsprop", 3, {"centered": True, **RMSPROP}),
+    ("ftrl", 2, {"l1": 0.1, "l2": 0.2, "lr_power": -0.5}),
+    ("ftrl", 2, {"l1": 0.1, "l2": 0.2, "lr_power": -0.8}),
+)
 ELEMENTS = 150_000  # several chunks of every kernel
 
 
@@ -36,12 +47,20 @@ def check_rows(dtype, width, note):
         step = np.zeros(1, np.int64)
         for _ in range(3):
             if name == "sgd_rows":
-                optimizers.sgd_rows(param, chunks, 0.1)
+                row_optimizers.sgd_rows(param, chunks, 0.1)
             elif name == "sparse_adam_rows":
-                optimizers.sparse_adam_rows(param, moment1, moment2, chunks, step, **ADAM)
+                row_optimizers.sparse_adam_rows(param, moment1, moment2, chunks, step, **ADAM)
             else:
-                getattr(optimizers, name)(param, moment1, moment2, chunks, *powers, **ADAM)
+                getattr(row_optimizers, name)(param, moment1, moment2, chunks, *powers, **ADAM)
         note(name, param, moment1, moment2, *powers)
+    for name, n_states, options in RULES:
+        param, states = start[0].copy(), [np.abs(start[1]) + 4, start[2].copy(), start[1] / 4][:n_states]
+        for kernel in ("rows", "rows_all"):
+            if kernel == "rows" or name in ("momentum", "rmsprop"):
+                absent = [None] if name == "rmsprop" and n_states == 2 else []
+                run = getattr(row_optimizers, f"{name}_{kernel}")
+                run(param, *states, *absent, chunks, learning_rate=0.1, **options)
+                note(f"{name} {kernel} {options}", param, *states)
     note("merge_rows", *rows.merge_rows(chunks, height))
     table = start[0].copy()
     rows.scatter_add_rows(table, chunks)
@@ -62,6 +81,11 @@ def check_dense_updates(dtype, width, note):
     for _ in range(3):
         optimizers.adam_dense(param, moment1, moment2, grad, *powers, **ADAM)
     note("adam_dense", param, moment1, moment2)
+    for name, n_states, options in RULES:
+        states = [np.abs(moment1) + 4, moment2.copy(), moment1 / 4][:n_states]
+        absent = [None] if name == "rmsprop" and n_states == 2 else []
+        getattr(optimizers, name + "_dense")(param, *states, *absent, grad, learning_rate=0.1, **options)
+        note(f"{name} {options}", param, *states)
 
 
 def check_activations(dtype, width, note):

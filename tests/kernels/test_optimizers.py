@@ -1,11 +1,14 @@
-"""The updates against float64 NumPy, bit-equality across threads and kernels, and refusals that change nothing."""
+"""SGD and Adam, dense and by row: against float64 NumPy, across threads and kernels, and refusals."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from fluidlite._kernels import optimizers as kernels
+from fluidlite._kernels import optimizers, row_optimizers
 from fluidlite._kernels.rows import IdOutOfRange, merge_rows
 
+kernels = SimpleNamespace(**vars(optimizers) | vars(row_optimizers))
 DTYPES = [np.float32, np.float64]
 ADAM = {"learning_rate": 0.01, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
 TOLERANCE = {np.float32: 2e-6, np.float64: 1e-14}
@@ -395,7 +398,7 @@ class TestRefusals:
     def test_shared_memory(self):
         state = State(np.random.default_rng(18), (9, 3), np.float32)
         before = state.copy()
-        with pytest.raises(ValueError, match="`moment1` and `moment2` share memory"):
+        with pytest.raises(ValueError, match="`moment2` and `moment1` share memory"):
             kernels.sparse_adam_rows(state.param, state.moment1, state.moment1, self.GOOD_CHUNKS, state.step, **ADAM)
         with pytest.raises(ValueError, match="`value` and `moment2` share memory"):
             state.sparse_adam([(np.array([1, 2]), state.moment2[:2], None)])

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from fluidlite._kernels import _parallel
-from fluidlite._kernels.optimizers import sgd_dense, sgd_rows
+from fluidlite._kernels.optimizers import sgd_dense
+from fluidlite._kernels.row_optimizers import sgd_rows
 
 ELEMENTS = 300_000  # some ten chunks of work
 

@@ -117,3 +117,116 @@ for _grad in _GRADS[1:]:
             ),
             attrs=_attrs,
         )
+
+
+def _momentum(p, grad, v, rate, mu=0.9, use_nesterov=False, lazy_mode=False):
+    g = dense(grad)
+    moved = _touched(grad) if lazy_mode else np.ones((len(p), *[1] * (p.ndim - 1)), bool)
+    v = np.where(moved, mu * v + g, v)
+    step = rate * (g + mu * v if use_nesterov else v)
+    return {"ParamOut": np.where(moved, p - step, p), "VelocityOut": v}
+
+
+_NESTEROV = {"mu": 0.7, "use_nesterov": True}
+for _grad in _GRADS:
+    for _attrs in ({}, _NESTEROV, {"lazy_mode": True}, {"lazy_mode": True, **_NESTEROV}):
+        add(
+            "momentum",
+            {
+                "Param": uniform(_V, _D),
+                "Grad": _grad,
+                "Velocity": uniform(_V, _D, seed=2),
+                "LearningRate": _RATE,
+            },
+            lambda Param, Grad, Velocity, LearningRate, a=_attrs: _momentum(Param, Grad, Velocity, LearningRate, **a),
+            attrs=_attrs,
+        )
+
+
+def _adagrad(p, grad, m, rate, epsilon=1e-6):
+    g = dense(grad)
+    m = m + g**2
+    return {"ParamOut": p - rate * g / (np.sqrt(m) + epsilon), "MomentOut": m}
+
+
+for _grad in _GRADS:
+    for _attrs in ({}, {"epsilon": 0.1}):
+        add(
+            "adagrad",
+            {
+                "Param": uniform(_V, _D),
+                "Grad": _grad,
+                "Moment": uniform(_V, _D, seed=2, low=0.0),
+                "LearningRate": _RATE,
+            },
+            lambda Param, Grad, Moment, LearningRate, a=_attrs: _adagrad(Param, Grad, Moment, LearningRate, **a),
+            attrs=_attrs,
+        )
+
+
+def _rmsprop(p, s, a, rate, grad, m, epsilon=1e-10, decay=0.9, momentum=0.0, centered=False, lazy_mode=False):
+    g = dense(grad)
+    moved = _touched(grad) if lazy_mode else np.ones((len(p), *[1] * (p.ndim - 1)), bool)
+    new_s = decay * s + (1 - decay) * g**2
+    new_a = decay * a + (1 - decay) * g if centered else a
+    new_m = momentum * m + rate * g / np.sqrt(new_s - (new_a**2 if centered else 0) + epsilon)
+    outputs = {"ParamOut": (p - new_m, p), "MomentOut": (new_m, m), "MeanSquareOut": (new_s, s)}
+    outputs["MeanGradOut"] = new_a, a
+    return {slot: np.where(moved, *values) for slot, values in outputs.items()}
+
+
+# The mean square stays above the square of the mean gradient.
+_MEANS = {"MeanSquare": uniform(_V, _D, seed=2, low=1.0, high=2.0), "MeanGrad": 0.5 * uniform(_V, _D, seed=3)}
+_OTHERS = {"epsilon": 0.1, "decay": 0.7, "momentum": 0.6}
+for _grad in _GRADS:
+    for _attrs in (
+        {},
+        _OTHERS,
+        {"centered": True},
+        {"lazy_mode": True, **_OTHERS},
+        {"lazy_mode": True, "centered": True},
+    ):
+        add(
+            "rmsprop",
+            {
+                "Param": uniform(_V, _D),
+                **_MEANS,
+                "LearningRate": _RATE,
+                "Grad": _grad,
+                "Moment": uniform(_V, _D, seed=4),
+            },
+            lambda Param, MeanSquare, MeanGrad, LearningRate, Grad, Moment, a=_attrs: _rmsprop(
+                Param, MeanSquare, MeanGrad, LearningRate, Grad, Moment, **a
+            ),
+            attrs=_attrs,
+        )
+
+
+def _ftrl(p, n, z, grad, rate, l1=0.0, l2=0.0, lr_power=-0.5):
+    g, moved = dense(grad), _touched(grad)
+    new_n = n + g**2
+    new_z = z + g - (new_n**-lr_power - n**-lr_power) / rate * p
+    weight = (l1 * np.sign(new_z) - new_z) / (new_n**-lr_power / rate + 2 * l2)
+    return {
+        "ParamOut": np.where(moved, np.where(np.abs(new_z) > l1, weight, 0), p),
+        "SquaredAccumOut": np.where(moved, new_n, n),
+        "LinearAccumOut": np.where(moved, new_z, z),
+    }
+
+
+for _grad in _GRADS:
+    for _attrs in ({}, {"l1": 0.3, "l2": 0.2}, {"lr_power": -0.7}):
+        add(
+            "ftrl",
+            {
+                "Param": uniform(_V, _D),
+                "SquaredAccumulator": uniform(_V, _D, seed=2, low=0.1),
+                "LinearAccumulator": uniform(_V, _D, seed=3),
+                "Grad": _grad,
+                "LearningRate": _RATE,
+            },
+            lambda Param, SquaredAccumulator, LinearAccumulator, Grad, LearningRate, a=_attrs: _ftrl(
+                Param, SquaredAccumulator, LinearAccumulator, Grad, LearningRate, **a
+            ),
+            attrs=_attrs,
+        )

@@ -240,3 +240,87 @@ def two_optimizers(fluid):
     fluid.optimizer.SGD(0.1).minimize(loss, parameter_list=["table"])
     fluid.optimizer.Adam(0.05).minimize(loss, parameter_list=["w", "b"])
     return Run(steps(2, feed), [loss, "table"], state(fluid))
+
+
+@variants(
+    dense={"sparse": False},
+    sparse={"sparse": True},
+    nesterov_dense={"sparse": False, "momentum": 0.7, "use_nesterov": True},
+    nesterov_sparse={"sparse": True, "momentum": 0.7, "use_nesterov": True},
+)
+def momentum(fluid, sparse, momentum=0.9, **options):
+    """A sparse gradient moves every row whose velocity is not 0."""
+    return training(fluid, model(fluid, sparse, bias_attr="b"), fluid.optimizer.Momentum(0.1, momentum, **options), 3)
+
+
+@variants(
+    dense={"sparse": False},
+    sparse={"sparse": True},
+    options_dense={"sparse": False, "epsilon": 0.05, "initial_accumulator_value": 0.3},
+    options_sparse={"sparse": True, "epsilon": 0.05, "initial_accumulator_value": 0.3},
+)
+def adagrad(fluid, sparse, **options):
+    return training(fluid, model(fluid, sparse, bias_attr="b"), fluid.optimizer.Adagrad(0.1, **options), 3)
+
+
+@variants(
+    dense={"sparse": False},
+    sparse={"sparse": True},
+    options_dense={"sparse": False, "rho": 0.8, "epsilon": 1e-3, "momentum": 0.6},
+    options_sparse={"sparse": True, "rho": 0.8, "epsilon": 1e-3, "momentum": 0.6},
+    centered_dense={"sparse": False, "momentum": 0.6, "centered": True},
+    centered_sparse={"sparse": True, "rho": 0.8, "epsilon": 1e-3, "centered": True},
+)
+def rmsprop(fluid, sparse, **options):
+    """A sparse gradient moves every row whose last step is not 0, if there is momentum."""
+    return training(fluid, model(fluid, sparse, bias_attr="b"), fluid.optimizer.RMSProp(0.05, **options), 3)
+
+
+@variants(
+    default={},
+    penalties={"l1": 0.05, "l2": 0.05},
+    power={"lr_power": -0.8},
+    power_and_penalties={"l1": 0.2, "l2": 0.2, "lr_power": -0.3},
+    flat={"lr_power": 0.0},
+)
+def ftrl(fluid, **options):
+    """Dense alone: Fluid refuses sparse gradients. Row 4, which is not looked up, becomes 0.
+
+    The penalties are equal because Fluid's optimizer gives its op l1 as both.
+    """
+    return training(fluid, model(fluid, False, bias_attr="b"), fluid.optimizer.Ftrl(0.1, **options), 3)
+
+
+ADAPTIVE = {
+    "momentum": {"name": "Momentum", "momentum": 0.9},
+    "adagrad": {"name": "Adagrad"},
+    "rmsprop": {"name": "RMSProp"},
+    "ftrl": {"name": "Ftrl"},
+}
+
+
+@variants(**ADAPTIVE)
+def learning_rate_schedule(fluid, name, **options):
+    """The rate is computed in every step, and the layer has a factor of its own."""
+    rate = fluid.layers.create_global_var([1], 0.2, "float32", persistable=True, name="rate")
+    attrs = _attrs(fluid, fc={"learning_rate": 2.0})
+    loss = model(fluid, False, **attrs)
+    run = training(fluid, loss, getattr(fluid.optimizer, name)(rate, **options), 3)
+    fluid.layers.assign(fluid.layers.scale(rate, 0.5), rate)
+    return run
+
+
+@variants(
+    momentum={"name": "Momentum", "momentum": 0.9},
+    ftrl={"name": "Ftrl"},
+)
+def decay_adaptive(fluid, name, **options):
+    """The decay makes the sparse gradient dense, which Ftrl takes too."""
+    optimizer = getattr(fluid.optimizer, name)(0.1, regularization=decay(fluid, "L2Decay"), **options)
+    return training(fluid, model(fluid, True), optimizer)
+
+
+@case
+def optimizer_name_of_state(fluid):
+    """The name of the optimizer is part of the names of its state."""
+    return training(fluid, model(fluid, False), fluid.optimizer.RMSProp(0.1, name="mine"), 1)
