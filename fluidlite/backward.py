@@ -8,7 +8,7 @@ from collections import defaultdict
 
 from . import unique_name
 from .dtypes import is_float
-from .errors import InvalidArgumentError, InvalidTypeError, format_site, here
+from .errors import InvalidArgumentError, InvalidTypeError, PreconditionNotMetError, format_site, here
 from .framework import OpRole, Parameter, Variable
 from .ops.registry import EMPTY, GRAD_SUFFIX, OpSpec, get_op, grad_name
 
@@ -26,7 +26,7 @@ def append_backward(loss, parameter_list=None, no_grad_set=None, callbacks=None,
         checkpoints: accepted for Fluid's sake; nothing is recomputed, the result is the same.
 
     Raises:
-        InvalidArgumentError: loss is not a scalar.
+        PreconditionNotMetError: loss is not a scalar.
 
     >>> import fluidlite as fluid
     >>> with fluid.program_guard(fluid.Program(), fluid.Program()):
@@ -37,7 +37,7 @@ def append_backward(loss, parameter_list=None, no_grad_set=None, callbacks=None,
     if not isinstance(loss, Variable):
         raise InvalidTypeError("The loss is not a Variable.", expected="Variable", actual=type(loss).__name__)
     if loss.shape != (1,):
-        raise InvalidArgumentError(
+        raise PreconditionNotMetError(
             f"The loss {loss.name!r} is not a scalar. The loss.shape should be (1,), but the current loss.shape is "
             f"{loss.shape}. Maybe that you should call fluid.layers.mean to process the current loss.",
             expected="(1,)",
@@ -58,7 +58,7 @@ def append_backward(loss, parameter_list=None, no_grad_set=None, callbacks=None,
         name = renamed.get(grad_name(parameter.name), grad_name(parameter.name))
         if block.has_var(name) and name in renamed.values():
             grad = block.var(name)
-            grad.op.attrs.setdefault("op_role_var", []).extend([parameter.name, grad.name])
+            grad.op.attrs["op_role_var"] = [parameter.name, grad.name, *grad.op.attrs.get("op_role_var", ())]
             params_grads.append((parameter, grad))
     return params_grads
 
@@ -213,13 +213,16 @@ def _grad_specs(path, start, no_grad):
     for op in reversed(path):
         if not any(grad_name(name) in available for name in op.output_arg_names):
             continue
+        of_outputs = {grad_name(name) for name in op.output_arg_names}
         for spec in op.bound().make_grad(op.spec):
             outputs = _wanted(spec, no_grad)
             if not outputs:
                 continue
             inputs = {}
             for slot, names in spec.inputs.items():
-                if not slot.endswith(GRAD_SUFFIX) or all(name in available for name in names):
+                # The gradient of split is a concat, whose slot X takes gradients.
+                is_grad = slot.endswith(GRAD_SUFFIX) or not of_outputs.isdisjoint(names)
+                if not is_grad or all(name in available for name in names):
                     inputs[slot] = names
                 elif not _is_optional(spec.type, slot):
                     inputs[slot] = names

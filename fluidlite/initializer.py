@@ -15,7 +15,7 @@ from .errors import InvalidArgumentError, InvalidTypeError
 class Initializer:
     """Base: ``initializer(variable, block)`` prepends the init op to `block`."""
 
-    def __call__(self, variable, block):
+    def __call__(self, var, block):
         raise NotImplementedError
 
     def _prepend(self, block, type, variable, attrs):
@@ -50,24 +50,30 @@ class ConstantInitializer(Initializer):
     def __init__(self, value=0.0, force_cpu=False):
         self.value, self.force_cpu = value, force_cpu
 
-    def __call__(self, variable, block):
+    def __call__(self, var, block):
         attrs = {"value": float(self.value), "force_cpu": self.force_cpu}
-        return self._prepend(block, "fill_constant", variable, attrs)
+        return self._prepend(block, "fill_constant", var, attrs)
 
 
 class UniformInitializer(Initializer):
-    """Uniform in [low, high). Defaults: low=-1.0, high=1.0, seed=0 (the program's)."""
+    """Uniform in [low, high). Defaults: low=-1.0, high=1.0, seed=0 (the program's).
+
+    Then `diag_num` elements of the array in one row, every (diag_step + 1)th from the first on, are `diag_val`.
+    """
 
     def __init__(self, low=-1.0, high=1.0, seed=0, diag_num=0, diag_step=0, diag_val=1.0):
         if not low <= high:
             raise InvalidArgumentError("Uniform needs low <= high.", actual=f"low={low}, high={high}")
-        if diag_num:
-            raise InvalidArgumentError("Uniform with diag_num is not supported.", actual=f"diag_num={diag_num}")
+        if diag_num < 0 or diag_step < 0:
+            raise InvalidArgumentError(
+                "Uniform needs diag_num >= 0 and diag_step >= 0.", actual=f"diag_num={diag_num}, diag_step={diag_step}"
+            )
         self.low, self.high, self.seed = low, high, seed
+        self.diagonal = {"diag_num": int(diag_num), "diag_step": int(diag_step), "diag_val": float(diag_val)}
 
-    def __call__(self, variable, block):
+    def __call__(self, var, block):
         attrs = {"min": float(self.low), "max": float(self.high), "seed": self.seed}
-        return self._prepend(block, "uniform_random", variable, attrs)
+        return self._prepend(block, "uniform_random", var, {**attrs, **self.diagonal})
 
 
 class NormalInitializer(Initializer):
@@ -78,9 +84,9 @@ class NormalInitializer(Initializer):
     def __init__(self, loc=0.0, scale=1.0, seed=0):
         self.loc, self.scale, self.seed = loc, scale, seed
 
-    def __call__(self, variable, block):
+    def __call__(self, var, block):
         attrs = {"mean": float(self.loc), "std": float(self.scale), "seed": self.seed}
-        return self._prepend(block, self.type, variable, attrs)
+        return self._prepend(block, self.type, var, attrs)
 
 
 class TruncatedNormalInitializer(NormalInitializer):
@@ -98,12 +104,12 @@ class XavierInitializer(Initializer):
     def __init__(self, uniform=True, fan_in=None, fan_out=None, seed=0):
         self.uniform, self.fan_in, self.fan_out, self.seed = uniform, fan_in, fan_out, seed
 
-    def __call__(self, variable, block):
-        fan_in, fan_out = fans(variable)
+    def __call__(self, var, block):
+        fan_in, fan_out = fans(var)
         total = (self.fan_in if self.fan_in is not None else fan_in) + (
             self.fan_out if self.fan_out is not None else fan_out
         )
-        return _scaled(self, block, variable, 6.0 / total if self.uniform else 2.0 / total)
+        return _scaled(self, block, var, 6.0 / total if self.uniform else 2.0 / total)
 
 
 class MSRAInitializer(Initializer):
@@ -115,9 +121,9 @@ class MSRAInitializer(Initializer):
     def __init__(self, uniform=True, fan_in=None, seed=0):
         self.uniform, self.fan_in, self.seed = uniform, fan_in, seed
 
-    def __call__(self, variable, block):
-        fan_in = self.fan_in if self.fan_in is not None else fans(variable)[0]
-        return _scaled(self, block, variable, 6.0 / fan_in if self.uniform else 2.0 / fan_in)
+    def __call__(self, var, block):
+        fan_in = self.fan_in if self.fan_in is not None else fans(var)[0]
+        return _scaled(self, block, var, 6.0 / fan_in if self.uniform else 2.0 / fan_in)
 
 
 def _scaled(initializer, block, variable, squared):
@@ -136,18 +142,18 @@ class NumpyArrayInitializer(Initializer):
             raise InvalidTypeError("NumpyArrayInitializer needs an array.", actual=type(value).__name__)
         self.value = value
 
-    def __call__(self, variable, block):
-        if self.value.shape != variable.shape:
+    def __call__(self, var, block):
+        if self.value.shape != var.shape:
             raise InvalidArgumentError(
-                f"The initial array of {variable.name!r} has another shape.",
-                expected=str(variable.shape),
+                f"The initial array of {var.name!r} has another shape.",
+                expected=str(var.shape),
                 actual=str(self.value.shape),
             )
         keys = {VarType.FP32: "fp32_values", VarType.FP64: "fp64_values", VarType.INT32: "int32_values"}
-        key = keys.get(canonical_dtype(variable.dtype), "int64_values")
+        key = keys.get(canonical_dtype(var.dtype), "int64_values")
         # A flat array, not a list: pretrained vectors come this way, and a list of floats is ten times their size.
         values = self.value.astype(numpy_dtype(key.replace("_values", "").replace("fp", "float"))).ravel()
-        return self._prepend(block, "assign_value", variable, {key: values})
+        return self._prepend(block, "assign_value", var, {key: values})
 
 
 Constant = ConstantInitializer

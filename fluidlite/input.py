@@ -1,6 +1,7 @@
 """`fluid.data` and `fluid.embedding`: the newer forms of two layers, which take shapes as they are."""
 
 from .framework import default_main_program
+from .layers.indexing import append_one_hot
 from .layers.io import declare_input
 from .layers.nn import append_embedding
 
@@ -31,3 +32,15 @@ def embedding(input, size, is_sparse=False, is_distributed=False, padding_idx=No
     (-1, 7, 16)
     """
     return append_embedding("lookup_table_v2", input, size, is_sparse, is_distributed, padding_idx, param_attr, dtype)
+
+
+def one_hot(input, depth, allow_out_of_range=False):
+    """Rows with a 1 in the place of the id: float32, the ids' shape and one dimension more: (..., depth).
+
+    Arguments and errors as in `fluid.layers.one_hot`, which replaces a last dimension of 1 instead.
+
+    >>> import fluidlite as fluid
+    >>> fluid.one_hot(fluid.data('ids', [None, 7], 'int64'), depth=5).shape
+    (-1, 7, 5)
+    """
+    return append_one_hot("one_hot_v2", input, depth, allow_out_of_range)

@@ -66,8 +66,13 @@ class LayerHelper:
                 )
         return inputs[0].dtype
 
-    def create_parameter(self, attr, shape, dtype=None, is_bias=False, default_initializer=None):
-        """A Parameter in the main program and its init op in the startup program; None when attr is False."""
+    def create_parameter(
+        self, attr, shape, dtype=None, is_bias=False, default_initializer=None, *, is_distributed=False
+    ):
+        """A Parameter in the main program and its init op in the startup program; None when attr is False.
+
+        is_distributed: it is a table of any ids.
+        """
         if attr is False:
             return None
         attr = ParamAttr._to_attr(attr)
@@ -81,6 +86,7 @@ class LayerHelper:
             "optimize_attr": {"learning_rate": attr.learning_rate},
             "regularizer": attr.regularizer,
             "do_model_average": attr.do_model_average,
+            "is_distributed": is_distributed,
         }
         dtype = VarType.FP32 if dtype is None else dtype
         parameter = self.main_program.global_block().create_parameter(shape, dtype, **options)
@@ -159,3 +165,13 @@ def check_variable(x, argument, layer, dtypes=None):
             actual=dtype_name(x.dtype),
             where=here(),
         )
+
+
+def append_layer(type, inputs, attrs=None, name=None, out="Out"):
+    """One op from Variables to one new temporary of the first one's dtype."""
+    helper = LayerHelper(type, name=name)
+    for slot, x in inputs.items():
+        check_variable(x, slot.lower(), type)
+    result = helper.create_variable_for_type_inference(next(iter(inputs.values())).dtype)
+    helper.append_op(type, inputs, {out: result}, attrs)
+    return result

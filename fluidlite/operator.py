@@ -49,13 +49,13 @@ class Operator:
     def output_arg_names(self):
         return [name for names in self.outputs.values() for name in names]
 
-    def input(self, slot):
+    def input(self, name):
         """The variable names in an input slot."""
-        return list(self.inputs.get(slot, ()))
+        return list(self.inputs.get(name, ()))
 
-    def output(self, slot):
+    def output(self, name):
         """The variable names in an output slot."""
-        return list(self.outputs.get(slot, ()))
+        return list(self.outputs.get(name, ()))
 
     @property
     def attr_names(self):
@@ -68,7 +68,14 @@ class Operator:
         """An attribute's value."""
         return self.attrs[name]
 
-    all_attrs = property(lambda self: dict(self.attrs))
+    def all_attrs(self):
+        """A dict of the attributes; a change of it changes nothing in the op."""
+        return dict(self.attrs)
+
+    @property
+    def idx(self):
+        """The op's place in its block."""
+        return next(i for i, op in enumerate(self.block.ops) if op is self)
 
     def _set_attr(self, name, value):
         self.attrs[name] = value
@@ -108,7 +115,7 @@ class Operator:
             inferred = (inferred,)
         lod_level = 0
         if bound.lod_from and sources[bound.lod_from]:
-            lod_level = max(v.lod_level for v in sources[bound.lod_from])
+            lod_level = sources[bound.lod_from][0].lod_level
         for slot, given in zip(definition.outputs, inferred, strict=True):
             names = self.outputs.get(slot.name, ())
             for name, meta in zip(names, given if slot.many else (given,) * len(names), strict=True):

@@ -1,5 +1,8 @@
 """A step of a plan: one op bound to the cells that it reads and writes."""
 
+from .hash_table import HashTable, TableState
+from .lazy_rows import LazyRows
+
 
 class Step:
     """One op, bound: `call()` computes it from cell to cell."""
@@ -45,10 +48,35 @@ class WholeCell:
         self.cell.value, self.cell.lod_offsets = (None, ()) if tensor is None else (tensor.value, tensor.lod_offsets)
 
 
+class RowsCell:
+    """The cell of a table of any ids, of its state, or of rows made lazily, as ops see it that update rows: an array.
+
+    What else may be in the cell is passed on as it is.
+    """
+
+    __slots__ = ("cell",)
+
+    def __init__(self, cell):
+        self.cell = cell
+
+    @property
+    def value(self):
+        value = self.cell.value
+        return value.live_rows() if isinstance(value, HashTable | TableState | LazyRows) else value
+
+    @value.setter
+    def value(self, value):
+        table = self.cell.value
+        if isinstance(table, HashTable | TableState | LazyRows):
+            table.updated()
+        else:
+            self.cell.value = value
+
+
 def cells_of(out):
     """The cells of one slot, as a list."""
     cells = out.cells if isinstance(out, CellList) else [out]
-    return [cell.cell if isinstance(cell, WholeCell) else cell for cell in cells]
+    return [cell.cell if isinstance(cell, WholeCell | RowsCell) else cell for cell in cells]
 
 
 def make_call(run, ins, outs, bufs):
@@ -99,9 +127,13 @@ def copy_after(call, cells):
 
 
 def carry_lod(call, source, targets):
+    """Offsets describe rows, so what has another number of rows (a reshape) has none."""
+
     def call_and_carry():
+        rows = source.value.shape[:1]
         call()
         for target in targets:
-            target.lod_offsets = source.lod_offsets
+            fits = target.value is not None and target.value.shape[:1] == rows
+            target.lod_offsets = source.lod_offsets if fits else ()
 
     return call_and_carry

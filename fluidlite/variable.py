@@ -87,6 +87,10 @@ class Variable:
     def __repr__(self):
         return f"<{self.to_string()}>"
 
+    def _set_error_clip(self, error_clip):
+        """Fluid's way to set `error_clip`."""
+        self.error_clip = error_clip
+
     def astype(self, dtype):
         """A new variable cast to another dtype."""
         return self._append("cast", {"X": self}, {"in_dtype": self.dtype, "out_dtype": canonical_dtype(dtype)}, dtype)
@@ -101,6 +105,18 @@ class Variable:
 
     def _scale(self, scale, bias):
         return self._append("scale", {"X": self}, {"scale": float(scale), "bias": float(bias)})
+
+    def _number(self, value, dtype="int32"):
+        """An int as a variable of shape (1,)."""
+        block = self.block.program.current_block()
+        out = block.create_var(name=unique_name.generate(_MADE), dtype=dtype, stop_gradient=True)
+        attrs = {"shape": [1], "dtype": out.dtype, "value": float(value), "force_cpu": True}
+        block.append_op("fill_constant", outputs={"Out": out}, attrs=attrs)
+        return out
+
+    def _after(self):
+        """The number after this one, where it is an index."""
+        return self._append("elementwise_add", {"X": self, "Y": self._number(1, self.dtype)}, {"axis": -1}, name=_MADE)
 
     def _constant(self, value, shape):
         block = self.block.program.current_block()
@@ -248,40 +264,84 @@ def _slice(x, items):
     axes, starts, ends, steps, drop, reverse = [], [], [], [], [], []
     for axis, i in enumerate(items):
         if isinstance(i, slice):
-            if i == slice(None):
+            if _is_full(i):
                 continue
-            if i == slice(None, None, -1):
+            if _is_backwards(i):
                 reverse.append(axis)
                 continue
+            if isinstance(i.step, Variable):
+                raise InvalidTypeError(f"Variable {x.name!r} is sliced with a Variable as step.", expected="an int")
             step = 1 if i.step is None else int(i.step)
             if step == 0:
                 raise InvalidArgumentError(f"Variable {x.name!r} is sliced with step 0.")
             start = i.start if i.start is not None else (0 if step > 0 else _FAR)
             end = i.stop if i.stop is not None else (_FAR if step > 0 else -_FAR)
+        elif isinstance(i, Variable):
+            start, end, step = i, i._after(), 1
+            drop.append(axis)
         elif isinstance(i, int | np.integer) and not isinstance(i, bool):
             i = int(i)
             start, end, step = i, i + 1 if i != -1 else _FAR, 1
             drop.append(axis)
         else:
             raise InvalidTypeError(
-                f"Variable {x.name!r} is indexed with {type(i).__name__}.", expected="int, slice or ..."
+                f"Variable {x.name!r} is indexed with {type(i).__name__}.",
+                expected="int, int Variable of shape (1,), slice or ...",
             )
         axes.append(axis)
-        starts.append(int(start))
-        ends.append(int(end))
+        starts.append(start)
+        ends.append(end)
         steps.append(step)
-    attrs = {"axes": axes, "starts": starts, "ends": ends, "decrease_axis": drop}
     out = x
     if reverse:
         out = out._append("reverse", {"X": out}, {"axis": reverse}, name=x.name + "_slice_reverse")
     if any(step != 1 for step in steps):
+        attrs = {"axes": axes, "starts": _ints(x, starts), "ends": _ints(x, ends), "decrease_axis": drop}
         attrs["strides"] = steps
         return out._append("strided_slice", {"Input": out}, attrs, name=x.name + "_strided_slice")
-    return out._append("slice", {"Input": out}, attrs, name=x.name + "_slice") if axes or not reverse else out
+    if not axes and reverse:
+        return out
+    inputs, attrs = slice_bounds(axes, starts, ends, x._number)
+    attrs["decrease_axis"] = drop
+    return out._append("slice", {"Input": out, **inputs}, attrs, name=x.name + "_slice")
+
+
+def _is_full(i):
+    return i.start is None and i.stop is None and i.step is None
+
+
+def _is_backwards(i):
+    return i.start is None and i.stop is None and isinstance(i.step, int) and i.step == -1
+
+
+def _ints(x, bounds):
+    """Bounds that have to be known."""
+    if any(isinstance(bound, Variable) for bound in bounds):
+        raise InvalidArgumentError(
+            f"Variable {x.name!r} is sliced with a step between bounds that are Variables.", expected="ints"
+        )
+    return [int(bound) for bound in bounds]
+
+
+def slice_bounds(axes, starts, ends, number):
+    """(inputs, attributes) of a `slice` op with bounds that are ints or Variables; `number` makes one of the other."""
+    flags = [
+        -1 if isinstance(start, Variable) or isinstance(end, Variable) else 1
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    inputs, attrs = {}, {"axes": axes, "infer_flags": flags}
+    for what, bounds in (("starts", starts), ("ends", ends)):
+        if any(isinstance(bound, Variable) for bound in bounds):
+            bounds_as_variables = [b if isinstance(b, Variable) else number(b) for b in bounds]
+            inputs["StartsTensorList" if what == "starts" else "EndsTensorList"] = bounds_as_variables
+        attrs[what] = [-1 if isinstance(bound, Variable) else int(bound) for bound in bounds]
+    return inputs, attrs
 
 
 # Beyond every dimension, and the number that Fluid writes for an open end.
 _FAR = 10000000
+# What variables are called that no layer names.
+_MADE = "_generated_var"
 
 
 class Parameter(Variable):

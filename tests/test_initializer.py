@@ -209,3 +209,19 @@ def test_an_initializer_writes_one_op_into_the_startup_program_alone(fresh):
     assert op.attr("shape") == [3, 2]
     assert op.attr("dtype") == VarDesc.VarType.FP32
     assert fresh.main.global_block().ops == []
+
+
+def test_uniform_with_a_diagonal(fresh):
+    """Fluid 1.8.5 writes the elements 0, 6 and 12 here."""
+    initializer = fluid.initializer.Uniform(0.0, 0.5, diag_num=3, diag_step=5, diag_val=2.5)
+    fluid.layers.create_parameter([3, 5], "float32", attr=fluid.ParamAttr("w", initializer=initializer))
+    fresh.start()
+    assert np.flatnonzero(fresh.value("w") > 0.5).tolist() == [0, 6, 12]
+    assert fresh.value("w").flat[6] == 2.5
+
+
+def test_a_diagonal_that_does_not_fit(fresh):
+    initializer = fluid.initializer.Uniform(diag_num=4, diag_step=5)
+    fluid.layers.create_parameter([3, 5], "float32", attr=fluid.ParamAttr("w", initializer=initializer))
+    with pytest.raises(ValueError, match="diag_num elements"):
+        fresh.start()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import fluidlite as fluid
-from fluidlite.errors import InvalidArgumentError, InvalidTypeError
+from fluidlite.errors import InvalidArgumentError, InvalidTypeError, OutOfRangeError
+from fluidlite.tables import RowState
 
 
 def tensor(rows=4, lengths=None):
@@ -133,3 +134,87 @@ def test_its_text_says_what_it_holds():
     assert repr(fluid.LoDTensor()) == "LoDTensor(not initialized)"
     assert "[4, 1]" in repr(tensor(4, [[3, 1]]))
     assert "[[0, 3, 4]]" in repr(tensor(4, [[3, 1]]))
+
+
+def test_steps_of_lists_and_of_fractions():
+    t = fluid.create_lod_tensor([[[1, 2], [3, 4]], [[5, 6]]], [[2, 1]])
+    assert t.shape() == [3, 2, 1] and np.array(t).dtype == np.int64
+    t = fluid.create_lod_tensor([[1.5, 2], [3]], [[2, 1]])
+    assert np.array(t).tolist() == [[1.5], [2.0], [3.0]]
+    assert fluid.create_lod_tensor([[], []], [[0, 0]]).shape() == [0, 1]
+
+
+def test_lengths_alone_are_for_rows_that_come_later():
+    t = fluid.LoDTensor([[2, 1]])
+    assert t.lod() == [[0, 2, 3]] and not t._is_initialized()
+    t.set(np.zeros((3, 1)))
+    assert t.has_valid_recursive_sequence_lengths() and t._is_initialized()
+
+
+def test_parts_are_copies_and_keep_dimensions():
+    t = tensor(4, [[1, 3]])
+    array = np.array(t)
+    for key, rows in ((slice(1, 3), slice(1, 3)), (1, slice(1, 2)), (-1, slice(3, 4)), (-2, slice(2, 3))):
+        np.testing.assert_array_equal(np.array(t[key]), array[rows])
+        assert t[key].lod() == []
+    np.testing.assert_array_equal(np.array(t[:, 0]), array[:, :1])
+    assert t[:, 0].lod() == t.lod()
+    t[0].value.fill(9)
+    np.testing.assert_array_equal(np.array(t), array)
+    with pytest.raises(OutOfRangeError):
+        t[4]
+    with pytest.raises(OutOfRangeError):
+        t[-5]
+
+
+def test_random_integers_include_both_bounds_and_follow_numpys_seed():
+    np.random.seed(3)
+    t = fluid.create_random_int_lodtensor([[1], [200]], [1, 2], fluid.CPUPlace(), 2, 4)
+    assert t.shape() == [200, 1, 2] and t.recursive_sequence_lengths() == [[1], [200]]
+    assert set(np.array(t).ravel().tolist()) == {2, 3, 4} and np.array(t).dtype == np.int64
+    np.random.seed(3)
+    again = fluid.create_random_int_lodtensor([[1], [200]], [1, 2], fluid.CPUPlace(), 2, 4)
+    np.testing.assert_array_equal(np.array(t), np.array(again))
+    np.random.seed(3)
+    small = fluid.create_random_int_lodtensor([[2, 3]], [1], fluid.CPUPlace(), 0, 5)
+    assert np.array(small)[:, 0].tolist() == [2, 0, 1, 3, 0]  # of Fluid 1.8.5
+    with pytest.raises(InvalidTypeError, match="base_shape should be a list"):
+        fluid.create_random_int_lodtensor([[2]], (1,), fluid.CPUPlace(), 0, 5)
+
+
+def test_an_array_of_tensors_is_a_list():
+    array = fluid.LoDTensorArray()
+    array.append(tensor(2))
+    assert fluid.core.LoDTensorArray is fluid.LoDTensorArray and len(array) == 1 and array[0].shape()[0] == 2
+    assert len(array._move_to_list()) == 1 and len(array) == 0
+
+
+def test_a_long_lod_that_does_not_fit_is_told_in_few_words():
+    t = tensor(4)
+    with pytest.raises(InvalidArgumentError) as caught:
+        t.set_lod([list(range(1, 5000))])
+    assert "does not start at 0: [" in str(caught.value).splitlines()[0] and len(caught.value.summary) < 200
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [("float", np.float32), ("double", np.float64)])
+def test_elements_by_number(kind, dtype):
+    t = fluid.LoDTensor(np.arange(6, dtype=dtype).reshape(2, 3), [[0, 0, 2]])
+    get, put = getattr(t, f"_get_{kind}_element"), getattr(t, f"_set_{kind}_element")
+    put(4, 9.5)
+    assert (type(get(0)), get(0), get(4), get(5)) == (float, 0.0, 9.5, 5.0)
+    assert t._get_dims() == [2, 3] and t.lod() == [[0, 0, 2]] and t.value.dtype == dtype
+    for index in (-1, 6):
+        with pytest.raises(OutOfRangeError, match="out of range"):
+            get(index)
+        with pytest.raises(OutOfRangeError, match="out of range"):
+            put(index, 1.0)
+    with pytest.raises(InvalidTypeError, match="another dtype"):
+        getattr(t, "_get_float_element" if kind == "double" else "_get_double_element")(0)
+    with pytest.raises(InvalidArgumentError, match="not initialized"):
+        getattr(fluid.LoDTensor(), f"_get_{kind}_element")(0)
+
+
+def test_an_element_of_a_row_state_can_be_set():
+    t = fluid.LoDTensor(RowState((3, 2), np.float32))
+    t._set_float_element(5, 2.5)
+    assert np.asarray(t).tolist() == [[0, 0], [0, 0], [0, 2.5]]

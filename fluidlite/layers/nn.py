@@ -1,20 +1,34 @@
-"""Layers of networks: embedding, fully connected, products, reductions, shapes."""
+"""Layers of networks: embedding, fully connected, products, shapes."""
 
 import math
 from operator import index
 
 from ..dtypes import VarType, canonical_dtype
-from ..errors import InvalidArgumentError, here
-from ..layer_helper import LayerHelper, check_variable
+from ..errors import InvalidArgumentError, InvalidTypeError, here, warn_user
+from ..framework import Variable
+from ..initializer import NumpyArrayInitializer
+from ..layer_helper import LayerHelper, append_layer, check_variable
+from ..table_binding import mark_table
+from ..variable import slice_bounds
 
 _FLOATS = (VarType.FP32, VarType.FP64)
 
 
-def append_embedding(type, input, size, is_sparse, is_distributed, padding_idx, param_attr, dtype):
-    """Both embedding layers; `type` is the op: lookup_table or lookup_table_v2."""
-    helper = LayerHelper("embedding", param_attr=param_attr)
-    layer = "fluid.layers.embedding" if type == "lookup_table" else "fluid.embedding"
+def append_embedding(
+    type, input, size, is_sparse, is_distributed, padding_idx, param_attr, dtype, *, layer=None, attrs=None
+):
+    """All embedding layers; `type` is the op: lookup_table or lookup_table_v2. attrs: more attributes of the op."""
+    helper = LayerHelper(layer.rpartition(".")[2] if layer else "embedding", param_attr=param_attr)
+    if layer is None:
+        layer = "fluid.layers.embedding" if type == "lookup_table" else "fluid.embedding"
     check_variable(input, "input", layer, (VarType.INT64,))
+    if canonical_dtype(dtype) not in _FLOATS:
+        raise InvalidTypeError(
+            f"The data type of {layer} ({helper.name}) is not supported.",
+            expected="float32 or float64",
+            actual=str(dtype),
+            where=here(),
+        )
     try:
         n_rows, width = (index(d) for d in size)
     except (TypeError, ValueError):
@@ -26,8 +40,20 @@ def append_embedding(type, input, size, is_sparse, is_distributed, padding_idx, 
             actual=repr(size),
             where=here(),
         )
+    any_ids = bool(is_sparse and is_distributed)
+    has_padding = any_ids and padding_idx is not None
+    if is_distributed and not is_sparse:
+        warn_user(f"is_distributed has no effect in {layer} ({helper.name}): it needs is_sparse=True as well.")
     if padding_idx is None:
         padding_idx = -1
+    elif any_ids:
+        if not -(1 << 63) <= padding_idx < 1 << 63:
+            raise InvalidArgumentError(
+                f"The padding_idx of {layer} ({helper.name}) is no id.",
+                expected="an int64",
+                actual=str(padding_idx),
+                where=here(),
+            )
     elif not -n_rows <= padding_idx < n_rows:
         raise InvalidArgumentError(
             f"The padding_idx of {layer} ({helper.name}) is not a row of the table.",
@@ -41,17 +67,45 @@ def append_embedding(type, input, size, is_sparse, is_distributed, padding_idx, 
         raise InvalidArgumentError(
             f"{layer} ({helper.name}) cannot do without its table: param_attr is False.", where=here()
         )
-    table = helper.create_parameter(helper.param_attr, [n_rows, width], dtype)
-    table.is_distributed = is_distributed
+    if any_ids:
+        check_row_initializer(helper, layer)
+    table = helper.create_parameter(helper.param_attr, [n_rows, width], dtype, is_distributed=any_ids)
+    if table.is_distributed != any_ids:
+        raise InvalidArgumentError(
+            f"{layer} ({helper.name}) shares the table {table.name!r} with a layer that does not say the same of "
+            "is_sparse and is_distributed.",
+            expected=f"is_sparse and is_distributed: {table.is_distributed}",
+            actual=str(any_ids),
+            where=here(),
+            hint="with both, the table takes any ids; give all layers that share it the same, or different names.",
+        )
+    if any_ids:
+        mark_table(helper.startup_program.global_block().var(table.name), table.name)
     out = helper.create_variable_for_type_inference(dtype)
     attrs = {
         "is_sparse": bool(is_sparse),
         "is_distributed": bool(is_distributed),
         "remote_prefetch": bool(is_sparse and not is_distributed),
         "padding_idx": padding_idx,
+        **({"has_padding_idx": True} if has_padding else {}),
+        **(attrs or {}),
     }
     helper.append_op(type, {"Ids": input, "W": table}, {"Out": out}, attrs)
     return out
+
+
+def check_row_initializer(helper, layer):
+    """Refuse an initializer that cannot make the rows of a table of any ids one by one."""
+    given = helper.param_attr.initializer
+    if isinstance(given, NumpyArrayInitializer):
+        raise InvalidArgumentError(
+            f"The table of {layer} ({helper.name}) cannot begin as a given array: with is_distributed=True its rows "
+            "are made one by one, from their ids.",
+            expected="Constant, Uniform, Normal, TruncatedNormal, Xavier or MSRA",
+            actual=type(given).__name__,
+            where=here(),
+            hint="set rows after the startup program: scope.find_var(name).get_table().set(ids, values).",
+        )
 
 
 def embedding(input, size, is_sparse=False, is_distributed=False, padding_idx=None, param_attr=None, dtype="float32"):
@@ -62,15 +116,20 @@ def embedding(input, size, is_sparse=False, is_distributed=False, padding_idx=No
         size: [V, D], rows and width of the table.
         is_sparse: the table's gradient is a SelectedRows of the batch's rows, and with a row-wise optimizer
             (SGD, SparseAdam, Adam(lazy_mode=True)) a step costs what the batch's rows cost, whatever V is.
-        is_distributed: accepted; the table is an ordinary one.
-        padding_idx: an id whose output is zero and whose row is never trained; negative counts from V.
+        is_distributed: with is_sparse, the table takes any int64 ids, and V bounds how many different ones there may
+            be: a row is made when training first meets its id, from the initializer, the seed and the id alone, and
+            memory follows the ids seen. An id that has no row reads as zeros in ``clone(for_test=True)`` and in
+            programs without a backward pass. Without is_sparse it has no effect, and warns.
+        padding_idx: an id whose output is zero and whose row is never trained; negative counts from V, unless the
+            table takes any ids: then it is the id itself.
         param_attr: name (to share the table), initializer (default Xavier) and so on.
         dtype: 'float32' or 'float64'.
 
     Raises:
         InvalidTypeError: the ids are not int64.
         InvalidArgumentError: size is not [V, D], or the ids' last dimension is not 1.
-        OutOfRangeError (when it runs): an id lies outside the table; its position is named.
+        OutOfRangeError (when it runs): an id lies outside the table; its position is named. Or there would be more
+            than V different ids.
 
     >>> import fluidlite as fluid
     >>> word = fluid.layers.data('word', [1], dtype='int64')
@@ -100,8 +159,12 @@ def fc(input, size, num_flatten_dims=1, param_attr=None, bias_attr=None, act=Non
     for x in inputs:
         check_variable(x, "input", "fc", _FLOATS)
     dtype = helper.input_dtype()
-    if not isinstance(size, int) or size <= 0:
-        raise InvalidArgumentError(f"The size of {helper.name} is not a positive int.", actual=repr(size), where=here())
+    try:
+        size = index(size)
+    except TypeError:
+        raise InvalidTypeError(f"The size of {helper.name} is not an int.", actual=repr(size), where=here()) from None
+    if size <= 0:
+        raise InvalidArgumentError(f"The size of {helper.name} is not positive.", actual=repr(size), where=here())
     products = []
     for x, attr in zip(inputs, helper.multiple_param_attr(len(inputs)), strict=True):
         keep = len(x.shape) - 1 if num_flatten_dims == -1 else num_flatten_dims
@@ -135,7 +198,7 @@ def mul(x, y, x_num_col_dims=1, y_num_col_dims=1, name=None):
     (-1, 5)
     """
     attrs = {"x_num_col_dims": x_num_col_dims, "y_num_col_dims": y_num_col_dims}
-    return _append("mul", {"X": x, "Y": y}, attrs, name=name)
+    return append_layer("mul", {"X": x, "Y": y}, attrs, name=name)
 
 
 def matmul(x, y, transpose_x=False, transpose_y=False, alpha=1.0, name=None):
@@ -146,73 +209,36 @@ def matmul(x, y, transpose_x=False, transpose_y=False, alpha=1.0, name=None):
     (-1, 2, 5)
     """
     attrs = {"transpose_X": transpose_x, "transpose_Y": transpose_y, "alpha": float(alpha)}
-    return _append("matmul", {"X": x, "Y": y}, attrs, name=name)
+    return append_layer("matmul", {"X": x, "Y": y}, attrs, name=name)
 
 
 def mean(x, name=None):
     """The mean of all elements, shape (1,)."""
-    return _append("mean", {"X": x}, name=name)
+    return append_layer("mean", {"X": x}, name=name)
 
 
 def scale(x, scale=1.0, bias=0.0, bias_after_scale=True, act=None, name=None):
-    """scale * x + bias, or scale * (x + bias) with ``bias_after_scale=False``; then the activation, if given."""
-    attrs = {"scale": float(scale), "bias": float(bias), "bias_after_scale": bias_after_scale}
+    """scale * x + bias, or scale * (x + bias) with ``bias_after_scale=False``; then the activation, if given.
+
+    `scale` is a number or a Variable of shape (1,), which has no gradient.
+    """
     helper = LayerHelper("scale", name=name, act=act)
     check_variable(x, "x", "scale")
+    inputs, attrs = {"X": x}, {"bias": float(bias), "bias_after_scale": bias_after_scale}
+    if isinstance(scale, Variable):
+        inputs["ScaleTensor"] = scale
+    else:
+        attrs["scale"] = float(scale)
     out = helper.create_variable_for_type_inference(x.dtype)
-    helper.append_op("scale", {"X": x}, {"Out": out}, attrs)
+    helper.append_op("scale", inputs, {"Out": out}, attrs)
     return helper.append_activation(out)
-
-
-def _append(type, inputs, attrs=None, name=None, out="Out"):
-    """One op from Variables to one new temporary of the first one's dtype."""
-    helper = LayerHelper(type, name=name)
-    for slot, x in inputs.items():
-        check_variable(x, slot.lower(), type)
-    result = helper.create_variable_for_type_inference(next(iter(inputs.values())).dtype)
-    helper.append_op(type, inputs, {out: result}, attrs)
-    return result
-
-
-def _reduce(type, input, dim, keep_dim, name):
-    dims = [] if dim is None else list(dim) if isinstance(dim, list | tuple) else [dim]
-    attrs = {"dim": dims or [0], "keep_dim": keep_dim, "reduce_all": not dims}
-    check_variable(input, "input", type)
-    if dims and len(dims) == len(input.shape):
-        attrs["reduce_all"] = True
-    return _append(type, {"X": input}, attrs, name=name)
-
-
-def reduce_sum(input, dim=None, keep_dim=False, name=None):
-    """Sum over the dimensions `dim` (int, list, or None for all; all give shape (1,)). Kept as 1 with `keep_dim`.
-
-    >>> import fluidlite as fluid
-    >>> reduce_sum(fluid.data('x', [None, 3, 5]), dim=1).shape
-    (-1, 5)
-    """
-    return _reduce("reduce_sum", input, dim, keep_dim, name)
-
-
-def reduce_mean(input, dim=None, keep_dim=False, name=None):
-    """Mean over the dimensions `dim`; arguments as in `reduce_sum`."""
-    return _reduce("reduce_mean", input, dim, keep_dim, name)
-
-
-def reduce_max(input, dim=None, keep_dim=False, name=None):
-    """Largest element over the dimensions `dim`; arguments as in `reduce_sum`."""
-    return _reduce("reduce_max", input, dim, keep_dim, name)
-
-
-def reduce_min(input, dim=None, keep_dim=False, name=None):
-    """Smallest element over the dimensions `dim`; arguments as in `reduce_sum`."""
-    return _reduce("reduce_min", input, dim, keep_dim, name)
 
 
 def reshape(x, shape, actual_shape=None, act=None, inplace=False, name=None):
     """x with another shape; 0 keeps x's dimension of that place, one -1 takes what is left. LoD is kept.
 
     Args:
-        shape: list or tuple of ints, at most one -1.
+        shape: list or tuple of ints, at most one -1, and of int Variables of shape (1,), or an int Variable.
         actual_shape: int Variable with the shape at run time, wins over `shape`.
         inplace: accepted; the result is a new Variable either way (in Fluid it is x itself, whose gradient then goes
             wrong), and its data is x's wherever that is safe.
@@ -223,24 +249,53 @@ def reshape(x, shape, actual_shape=None, act=None, inplace=False, name=None):
     """
     helper = LayerHelper("reshape2", name=name, act=act)
     check_variable(x, "x", "reshape")
-    inputs = {"X": x}
-    if actual_shape is not None:
-        inputs["Shape"] = actual_shape
+    inputs, attrs = {"X": x}, {}
+    if isinstance(shape, Variable):
+        inputs["Shape"] = shape
+    else:
+        attrs["shape"] = [-1 if isinstance(d, Variable) else int(d) for d in shape]
+        if any(isinstance(d, Variable) for d in shape):
+            inputs["ShapeTensor"] = [d if isinstance(d, Variable) else _number(helper, d) for d in shape]
+        elif actual_shape is not None:
+            inputs["Shape"] = actual_shape
     out = helper.create_variable_for_type_inference(x.dtype)
     x_shape = helper.create_variable_for_type_inference(x.dtype)
-    helper.append_op("reshape2", inputs, {"Out": out, "XShape": x_shape}, {"shape": [int(d) for d in shape]})
+    helper.append_op("reshape2", inputs, {"Out": out, "XShape": x_shape}, attrs)
     return helper.append_activation(out)
+
+
+def _number(helper, value):
+    """An int as a Variable of int32 (1,)."""
+    made = helper.create_variable_for_type_inference(VarType.INT32, stop_gradient=True)
+    attrs = {"shape": [1], "dtype": VarType.INT32, "value": float(value), "force_cpu": True}
+    helper.append_op("fill_constant", outputs={"Out": made}, attrs=attrs)
+    return made
 
 
 def slice(input, axes, starts, ends):
     """input[starts:ends] along the axes named. Negative bounds count from the end; far ones are cut.
 
+    Args:
+        starts, ends: lists of ints and int Variables of shape (1,), or an int Variable of shape (len(axes),).
+
     >>> import fluidlite as fluid
     >>> slice(fluid.data('x', [None, 7]), axes=[1], starts=[-3], ends=[100]).shape
     (-1, 3)
     """
-    attrs = {"axes": list(axes), "starts": list(starts), "ends": list(ends), "decrease_axis": []}
-    return _append("slice", {"Input": input}, attrs)
+    helper = LayerHelper("slice")
+    check_variable(input, "input", "slice")
+
+    axes = list(axes)
+    whole = {"StartsTensor": starts, "EndsTensor": ends}
+    whole = {slot: bound for slot, bound in whole.items() if isinstance(bound, Variable)}
+    starts, ends = ([-1] * len(axes) if isinstance(b, Variable) else list(b) for b in (starts, ends))
+    inputs, attrs = slice_bounds(axes, starts, ends, lambda value: _number(helper, value))
+    for slot, bound in whole.items():
+        inputs[slot], attrs["infer_flags"] = bound, [-1] * len(axes)
+        del attrs["starts" if slot == "StartsTensor" else "ends"]
+    out = helper.create_variable_for_type_inference(input.dtype)
+    helper.append_op("slice", {"Input": input, **inputs}, {"Out": out}, {**attrs, "decrease_axis": []})
+    return out
 
 
 def shape(input):
@@ -263,10 +318,10 @@ def topk(input, k, name=None):
     helper = LayerHelper("top_k", name=name)
     check_variable(input, "input", "topk")
     inputs, attrs = {"X": input}, {}
-    if isinstance(k, int):
-        attrs["k"] = k
-    else:
+    if isinstance(k, Variable):
         inputs["K"] = k
+    else:
+        attrs["k"] = index(k)
     values = helper.create_variable_for_type_inference(input.dtype)
     indices = helper.create_variable_for_type_inference(VarType.INT64)
     helper.append_op("top_k", inputs, {"Out": values, "Indices": indices}, attrs)
@@ -294,103 +349,4 @@ def l2_normalize(x, axis, epsilon=1e-12, name=None):
 
 def softmax(input, use_cudnn=False, name=None, axis=-1):
     """exp(x) / sum exp(x) along `axis`. `use_cudnn` is accepted for Fluid's sake."""
-    return _append("softmax", {"X": input}, {"axis": axis}, name=name)
-
-
-def relu(x, name=None):
-    """max(x, 0), element by element."""
-    return _append("relu", {"X": x}, name=name)
-
-
-def _unary(type, formula):
-    def layer(x, name=None):
-        return _append(type, {"X": x}, name=name)
-
-    layer.__name__ = layer.__qualname__ = type
-    layer.__doc__ = f"{formula}, element by element. Shape, dtype and LoD of x."
-    return layer
-
-
-sigmoid = _unary("sigmoid", "1 / (1 + exp(-x))")
-tanh = _unary("tanh", "tanh(x)")
-sqrt = _unary("sqrt", "The square root of x")
-square = _unary("square", "x^2")
-abs = _unary("abs", "|x|")
-exp = _unary("exp", "e^x")
-log = _unary("log", "The natural logarithm of x")
-sign = _unary("sign", "-1, 0 or 1 by the sign of x")
-
-
-def pow(x, factor=1.0, name=None):
-    """x ** factor, element by element."""
-    return _append("pow", {"X": x}, {"factor": float(factor)}, name=name)
-
-
-def clip(x, min, max, name=None):
-    """min(max(x, min), max), element by element."""
-    return _append("clip", {"X": x}, {"min": float(min), "max": float(max)}, name=name)
-
-
-def relu6(x, threshold=6.0, name=None):
-    """min(max(x, 0), threshold), element by element."""
-    return _append("relu6", {"X": x}, {"threshold": float(threshold)}, name=name)
-
-
-def _elementwise(type, formula):
-    def layer(x, y, axis=-1, act=None, name=None):
-        helper = LayerHelper(type, name=name, act=act)
-        check_variable(x, "x", type)
-        check_variable(y, "y", type)
-        out = helper.create_variable_for_type_inference(x.dtype)
-        helper.append_op(type, {"X": x, "Y": y}, {"Out": out}, {"axis": axis})
-        return helper.append_activation(out)
-
-    layer.__name__ = layer.__qualname__ = type
-    layer.__doc__ = f"""{formula}, element by element.
-
-    y's dimensions are matched to x's from `axis` on (-1: to the trailing ones) and repeated over the others. Both have
-    one dtype; shape and LoD are x's. `act` names an activation to apply.
-    """
-    return layer
-
-
-elementwise_add = _elementwise("elementwise_add", "x + y")
-elementwise_sub = _elementwise("elementwise_sub", "x - y")
-elementwise_mul = _elementwise("elementwise_mul", "x * y")
-elementwise_div = _elementwise("elementwise_div", "x / y (integers: cut toward zero)")
-elementwise_max = _elementwise("elementwise_max", "max(x, y)")
-elementwise_min = _elementwise("elementwise_min", "min(x, y)")
-elementwise_pow = _elementwise("elementwise_pow", "x ** y")
-elementwise_mod = _elementwise("elementwise_mod", "The remainder of x / y")
-elementwise_floordiv = _elementwise("elementwise_floordiv", "x // y")
-
-
-def _compare(type, formula):
-    def layer(x, y, cond=None):
-        helper = LayerHelper(type)
-        check_variable(x, "x", type)
-        check_variable(y, "y", type)
-        if cond is None:
-            cond = helper.create_variable_for_type_inference(canonical_dtype("bool"), stop_gradient=True)
-        helper.append_op(type, {"X": x, "Y": y}, {"Out": cond})
-        cond.stop_gradient = True
-        return cond
-
-    layer.__name__ = layer.__qualname__ = type
-    layer.__doc__ = f"{formula}, element by element, as a bool tensor (`cond` if given)."
-    return layer
-
-
-equal = _compare("equal", "x == y")
-not_equal = _compare("not_equal", "x != y")
-less_equal = _compare("less_equal", "x <= y")
-greater_than = _compare("greater_than", "x > y")
-greater_equal = _compare("greater_equal", "x >= y")
-
-
-def less_than(x, y, force_cpu=None, cond=None):
-    """x < y, element by element, as a bool tensor (`cond` if given). `force_cpu` is accepted for Fluid's sake."""
-    return _less_than(x, y, cond)
-
-
-_less_than = _compare("less_than", "x < y")
+    return append_layer("softmax", {"X": input}, {"axis": axis}, name=name)

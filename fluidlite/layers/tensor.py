@@ -13,7 +13,9 @@ from ..param_attr import ParamAttr
 def create_tensor(dtype, name=None, persistable=False):
     """A variable without a value, to be written by an op."""
     helper = LayerHelper("create_tensor", name=name)
-    return helper.main_program.current_block().create_var(name=helper.name, dtype=dtype, persistable=persistable)
+    return helper.main_program.current_block().create_var(
+        name=helper.name, shape=(), dtype=dtype, persistable=persistable
+    )
 
 
 def create_parameter(shape, dtype, name=None, attr=None, is_bias=False, default_initializer=None):
@@ -118,17 +120,27 @@ def assign(input, output=None):
 def fill_constant(shape, dtype, value, force_cpu=False, out=None):
     """A tensor of the given shape, `value` everywhere.
 
+    Args:
+        shape: ints and int Variables of shape (1,), or an int Variable.
+        value: a number, or a Variable of shape (1,) and of the same dtype.
+
     >>> fill_constant([2, 3], 'int64', 7).shape
     (2, 3)
     """
     helper = LayerHelper("fill_constant")
-    inputs = {}
+    inputs, attrs = {}, {"dtype": canonical_dtype(dtype), "force_cpu": force_cpu}
+    if isinstance(value, Variable):
+        inputs["ValueTensor"] = value
+    else:
+        attrs["value"] = float(value)
     if isinstance(shape, Variable):
         inputs["ShapeTensor"], shape = shape, [-1] * shape.shape[0]
-    dtype = canonical_dtype(dtype)
+    elif any(isinstance(d, Variable) for d in shape):
+        numbers = [d if isinstance(d, Variable) else fill_constant([1], "int32", d, force_cpu=True) for d in shape]
+        inputs["ShapeTensorList"] = numbers
+    attrs["shape"] = [-1 if isinstance(d, Variable) else int(d) for d in shape]
     if out is None:
         out = helper.create_variable_for_type_inference(dtype, stop_gradient=True)
-    attrs = {"shape": [int(d) for d in shape], "dtype": dtype, "value": float(value), "force_cpu": force_cpu}
     helper.append_op("fill_constant", inputs, {"Out": out}, attrs)
     out.stop_gradient = True
     return out
@@ -159,3 +171,109 @@ def ones(shape, dtype, force_cpu=False):
 def zeros(shape, dtype, force_cpu=False):
     """A tensor of zeros."""
     return fill_constant(shape, dtype, 0.0, force_cpu)
+
+
+def _as_variable(value, dtype):
+    return value if isinstance(value, Variable) else fill_constant([1], dtype, value)
+
+
+def range(start, end, step, dtype):
+    """start, start + step, ... as long as that is before end: (count,) of `dtype`. Numbers or Variables of shape (1,).
+
+    >>> range(0, 10, 3, 'int64').shape
+    (-1,)
+    """
+    helper = LayerHelper("range")
+    dtype = canonical_dtype(dtype)
+    start, end, step = [
+        cast(x, dtype) if isinstance(x, Variable) and x.dtype != dtype else _as_variable(x, dtype)
+        for x in (start, end, step)
+    ]
+    out = helper.create_variable_for_type_inference(dtype, stop_gradient=True)
+    helper.append_op("range", {"Start": start, "End": end, "Step": step}, {"Out": out})
+    return out
+
+
+def linspace(start, stop, num, dtype):
+    """`num` numbers in equal steps from start to stop, both included: float (num,). Numbers or Variables of shape (1,).
+
+    >>> linspace(0, 10, 5, 'float32').shape
+    (-1,)
+    """
+    helper = LayerHelper("linspace")
+    dtype = canonical_dtype(dtype)
+    start, stop, num = _as_variable(start, dtype), _as_variable(stop, dtype), _as_variable(num, "int32")
+    out = helper.create_variable_for_type_inference(start.dtype)
+    helper.append_op("linspace", {"Start": start, "Stop": stop, "Num": num}, {"Out": out})
+    return out
+
+
+def _like(type, layer, x, out, attrs):
+    helper = LayerHelper(layer)
+    check_variable(x, "x", layer)
+    if out is None:
+        out = helper.create_variable_for_type_inference(x.dtype, stop_gradient=True)
+    helper.append_op(type, {"X": x}, {"Out": out}, attrs)
+    return out
+
+
+def zeros_like(x, out=None):
+    """Zeros of the shape, dtype and LoD of x (into `out` if given)."""
+    return _like("fill_zeros_like", "zeros_like", x, out, {})
+
+
+def ones_like(x, out=None):
+    """Ones of the shape, dtype and LoD of x (into `out` if given)."""
+    return _like("fill_any_like", "ones_like", x, out, {"value": 1.0})
+
+
+def eye(num_rows, num_columns=None, batch_shape=None, dtype="float32"):
+    """The matrix with ones on its diagonal: (num_rows, num_columns), square by default.
+
+    `batch_shape`, a list of positive ints, puts as many copies of it into further leading dimensions.
+
+    >>> eye(2, 3, batch_shape=[5]).shape
+    (5, 2, 3)
+    """
+    helper = LayerHelper("eye")
+    dtype = canonical_dtype(dtype)
+    out = helper.create_variable_for_type_inference(dtype, stop_gradient=True)
+    columns = num_rows if num_columns is None else num_columns
+    attrs = {"num_rows": num_rows, "num_columns": columns, "dtype": dtype}
+    helper.append_op("eye", {}, {"Out": out}, attrs)
+    for count in reversed(batch_shape or ()):
+        stacked = LayerHelper("stack")
+        block = out
+        out = stacked.create_variable_for_type_inference(dtype, stop_gradient=True)
+        stacked.append_op("stack", {"X": [block] * count}, {"Y": out}, {"axis": 0})
+    return out
+
+
+def diag(diagonal):
+    """The square matrix with `diagonal`, a Variable or an array (N,), on its diagonal: (N, N).
+
+    >>> import fluidlite as fluid
+    >>> diag(fluid.data('x', [3])).shape
+    (3, 3)
+    """
+    helper = LayerHelper("diag")
+    if not isinstance(diagonal, Variable):
+        diagonal = assign(diagonal)
+    out = helper.create_variable_for_type_inference(diagonal.dtype, stop_gradient=True)
+    helper.append_op("diag", {"Diagonal": diagonal}, {"Out": out})
+    return out
+
+
+def increment(x, value=1.0, in_place=True):
+    """x + value, of one element: x itself, which then has the new value, or without `in_place` a new Variable.
+
+    >>> import fluidlite as fluid
+    >>> i = fluid.layers.fill_constant([1], 'int64', 0)
+    >>> increment(i) is i
+    True
+    """
+    helper = LayerHelper("increment")
+    check_variable(x, "x", "increment")
+    out = x if in_place else helper.create_variable_for_type_inference(x.dtype)
+    helper.append_op("increment", {"X": x}, {"Out": out}, {"step": float(value)})
+    return out

@@ -5,7 +5,7 @@ import numpy as np
 from .._kernels import activation as kernels
 from .._kernels import loss as softmax_kernels
 from .registry import Meta, contiguous_in, register_op
-from .unary import FROM_OUT, Unary, UnaryGrad
+from .unary import FROM_OUT, FROM_X, Unary, UnaryGrad
 
 # Fluid's softmax sees nothing below this, so that a probability never becomes 0 and its logarithm stays finite.
 _SMALLEST_LOGIT = -64.0
@@ -157,3 +157,185 @@ class SoftmaxGrad(UnaryGrad):
         projection = np.add.reduce(array, axis=self.attr["axis"], keepdims=True)
         np.subtract(out_grad, projection, out=array)
         return np.multiply(array, y, out=array)
+
+
+def sigmoid_of(x):
+    """1 / (1 + exp(-x)) in a new array."""
+    array = np.empty(x.shape, x.dtype)
+    kernels.activate(np.ascontiguousarray(x), None, array, "sigmoid")
+    return array
+
+
+@register_op
+class Softplus(Unary):
+    """Out = log(1 + exp(X)), without overflow for any X. Source: Fluid's layers.softplus."""
+
+    type = "softplus"
+
+    def run(self, x, out):
+        return np.logaddexp(x, 0, out=out(x.shape))
+
+
+@register_op
+class SoftplusGrad(UnaryGrad):
+    """Gradient of `softplus`: X@GRAD = Out@GRAD sigmoid(X)."""
+
+    type = "softplus_grad"
+    inputs = FROM_X
+    inplace = {"X@GRAD": "Out@GRAD"}
+
+    def run(self, x, out_grad, out):
+        return np.multiply(sigmoid_of(x), out_grad, out=out(x.shape))
+
+
+@register_op
+class LogSigmoid(Unary):
+    """Out = log(sigmoid(X)) = -log(1 + exp(-X)), without overflow for any X. Source: Fluid's layers.logsigmoid."""
+
+    type = "logsigmoid"
+
+    def run(self, x, out):
+        array = np.negative(x, out=out(x.shape))
+        np.logaddexp(array, 0, out=array)
+        return np.negative(array, out=array)
+
+
+@register_op
+class LogSigmoidGrad(UnaryGrad):
+    """Gradient of `logsigmoid`: X@GRAD = Out@GRAD sigmoid(-X)."""
+
+    type = "logsigmoid_grad"
+    inputs = FROM_X
+    inplace = {"X@GRAD": "Out@GRAD"}
+
+    def run(self, x, out_grad, out):
+        return np.multiply(sigmoid_of(-x), out_grad, out=out(x.shape))
+
+
+@register_op
+class Softsign(Unary):
+    """Out = X / (1 + |X|). Source: Fluid's layers.softsign."""
+
+    type = "softsign"
+
+    def run(self, x, out):
+        return np.divide(x, 1 + np.absolute(x), out=out(x.shape))
+
+
+@register_op
+class SoftsignGrad(UnaryGrad):
+    """Gradient of `softsign`: X@GRAD = Out@GRAD / (1 + |X|)^2."""
+
+    type = "softsign_grad"
+    inputs = FROM_X
+    inplace = {"X@GRAD": "Out@GRAD"}
+
+    def run(self, x, out_grad, out):
+        return np.divide(out_grad, np.square(1 + np.absolute(x)), out=out(x.shape))
+
+
+@register_op
+class Swish(Unary):
+    """Out = X sigmoid(beta X). Source: Fluid's layers.swish."""
+
+    type = "swish"
+    attrs = {"beta": 1.0}
+
+    def run(self, x, out):
+        gate = sigmoid_of(x * x.dtype.type(self.attr["beta"]))
+        return np.multiply(x, gate, out=out(x.shape))
+
+
+@register_op
+class SwishGrad(UnaryGrad):
+    """Gradient of `swish`: X@GRAD = Out@GRAD (s + beta X s (1 - s)), s = sigmoid(beta X)."""
+
+    type = "swish_grad"
+    inputs = FROM_X
+    attrs = Swish.attrs
+    inplace = {"X@GRAD": "Out@GRAD"}
+
+    def run(self, x, out_grad, out):
+        scaled = x * x.dtype.type(self.attr["beta"])
+        gate = sigmoid_of(scaled)
+        return np.multiply(gate + scaled * gate * (1 - gate), out_grad, out=out(x.shape))
+
+
+@register_op
+class Stanh(Unary):
+    """Out = scale_b tanh(scale_a X). Source: Fluid's layers.stanh."""
+
+    type = "stanh"
+    attrs = {"scale_a": 0.67, "scale_b": 1.7159}
+
+    def run(self, x, out):
+        array = np.multiply(x, self.attr["scale_a"], out=out(x.shape))
+        np.tanh(array, out=array)
+        return np.multiply(array, self.attr["scale_b"], out=array)
+
+
+@register_op
+class StanhGrad(UnaryGrad):
+    """Gradient of `stanh`: X@GRAD = Out@GRAD scale_a scale_b (1 - tanh(scale_a X)^2)."""
+
+    type = "stanh_grad"
+    inputs = FROM_X
+    attrs = Stanh.attrs
+    inplace = {"X@GRAD": "Out@GRAD"}
+
+    def run(self, x, out_grad, out):
+        a, b = self.attr["scale_a"], self.attr["scale_b"]
+        slope = 1 - np.square(np.tanh(x * x.dtype.type(a)))
+        slope *= a * b
+        return np.multiply(slope, out_grad, out=out(x.shape))
+
+
+@register_op
+class TanhShrink(Unary):
+    """Out = X - tanh(X). Source: Fluid's layers.tanh_shrink."""
+
+    type = "tanh_shrink"
+
+    def run(self, x, out):
+        return np.subtract(x, np.tanh(x), out=out(x.shape))
+
+
+@register_op
+class TanhShrinkGrad(UnaryGrad):
+    """Gradient of `tanh_shrink`: X@GRAD = Out@GRAD tanh(X)^2."""
+
+    type = "tanh_shrink_grad"
+    inputs = FROM_X
+    inplace = {"X@GRAD": "Out@GRAD"}
+
+    def run(self, x, out_grad, out):
+        return np.multiply(np.square(np.tanh(x)), out_grad, out=out(x.shape))
+
+
+@register_op
+class SoftRelu(Unary):
+    """Out = log(1 + exp(min(max(X, -threshold), threshold))). Source: Fluid's layers.soft_relu."""
+
+    type = "soft_relu"
+    attrs = {"threshold": 40.0}
+    grad_reads = "Out"
+
+    def run(self, x, out):
+        threshold = self.attr["threshold"]
+        array = np.clip(x, -threshold, threshold, out=out(x.shape))
+        return np.logaddexp(array, 0, out=array)
+
+
+@register_op
+class SoftReluGrad(UnaryGrad):
+    """Gradient of `soft_relu`: X@GRAD = Out@GRAD (1 - exp(-Out)), and 0 beyond the threshold."""
+
+    type = "soft_relu_grad"
+    inputs = FROM_OUT
+    attrs = SoftRelu.attrs
+    inplace = {"X@GRAD": "Out@GRAD"}
+
+    def run(self, y, out_grad, out):
+        threshold = self.attr["threshold"]
+        inside = (y > np.logaddexp(-threshold, 0)) & (y < np.logaddexp(threshold, 0))
+        return np.multiply(-np.expm1(-y) * inside, out_grad, out=out(y.shape))

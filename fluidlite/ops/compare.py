@@ -1,4 +1,4 @@
-"""Comparisons of two variables with Fluid's broadcasting, and logic on what they say. Nothing here has a gradient."""
+"""Comparisons, logic on what they say, and questions about whole tensors. Nothing here has a gradient."""
 
 import numpy as np
 
@@ -142,3 +142,61 @@ class LogicalNot(OpDef):
 
     def run(self, x, out):
         return np.logical_not(x, out=out(x.shape))
+
+
+class _Question(OpDef):
+    inputs = (Slot("X"),)
+    outputs = (Slot("Out"),)
+    differentiable = False
+
+    def answer(self, x):
+        """Yes or no."""
+        raise NotImplementedError
+
+    def infer_shape(self, x):
+        return Meta((1,), VarType.BOOL)
+
+    def run(self, x, out):
+        array = out((1,))
+        array[0] = self.answer(x)
+        return array
+
+
+@register_op
+class IsFinite(_Question):
+    """Out = whether no element of X is NaN or infinite, bool (1,). Source: Fluid's layers.isfinite."""
+
+    type = "isfinite"
+
+    def answer(self, x):
+        return np.isfinite(x).all()
+
+
+@register_op
+class IsNan(_Question):
+    """Out = whether an element of X is NaN, bool (1,). Source: Fluid's layers.has_nan."""
+
+    type = "isnan"
+
+    def answer(self, x):
+        return np.isnan(x).any()
+
+
+@register_op
+class IsInf(_Question):
+    """Out = whether an element of X is infinite, bool (1,). Source: Fluid's layers.has_inf."""
+
+    type = "isinf"
+
+    def answer(self, x):
+        return np.isinf(x).any()
+
+
+@register_op
+class IsEmpty(_Question):
+    """Out = whether X has no elements, bool (1,). Source: Fluid's layers.is_empty."""
+
+    type = "is_empty"
+
+    def answer(self, x):
+        return x.size == 0

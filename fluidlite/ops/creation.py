@@ -1,40 +1,63 @@
-"""Ops that make values from attributes: constants, given arrays, random numbers."""
+"""Ops that make values from attributes or few numbers: constants, given arrays, ranges, counters."""
+
+import math
 
 import numpy as np
 
-from .._kernels import random as random_kernels
 from ..dtypes import VarType, canonical_dtype, numpy_dtype
+from ..row_initializer import RowInitializer
+from .broadcasting import NUMBERS
 from .registry import Meta, OpDef, Slot, register_op
 
 
 @register_op
 class FillConstant(OpDef):
-    """Out = value, everywhere, of the given shape and dtype; ``ShapeTensor`` gives the shape at run time.
+    """Out = value, everywhere, of the given shape and dtype.
+
+    ``ShapeTensor``, or the numbers ``ShapeTensorList``, give the shape at run time; ``ValueTensor`` gives the value.
 
     Source: Fluid's layers.fill_constant.
     """
 
     type = "fill_constant"
-    inputs = (Slot("ShapeTensor", optional=True, dtypes="int"),)
+    inputs = (
+        Slot("ShapeTensor", optional=True, dtypes="int"),
+        Slot("ShapeTensorList", optional=True, many=True, dtypes="int"),
+        Slot("ValueTensor", optional=True),
+    )
     outputs = (Slot("Out"),)
     attrs = {"shape": [], "dtype": VarType.FP32, "value": 0.0, "force_cpu": False}
     differentiable = False
     constant = True
     warns = False
 
-    def infer_shape(self, shape):
-        if shape is None and any(d < 0 for d in self.attr["shape"]):
+    def infer_shape(self, shape, parts, value):
+        if shape is None and not parts and any(d < 0 for d in self.attr["shape"]):
             self.fail("a constant needs a complete shape.", actual=str(self.attr["shape"]))
         return Meta(tuple(int(d) for d in self.attr["shape"]), canonical_dtype(self.attr["dtype"]))
 
-    def run(self, shape, out):
-        shape = tuple(self.attr["shape"] if shape is None else shape.tolist())
-        value = self.attr["value"]
+    def run(self, shape, parts, value, out):
+        if shape is not None:
+            shape = tuple(shape.tolist())
+        else:
+            shape = tuple(int(part.flat[0]) for part in parts) if parts else tuple(self.attr["shape"])
+        value = self.attr["value"] if value is None else value.flat[0]
         if value == 0:
             return out.zeros(shape)
         array = out(shape)
         array.fill(value)
         return array
+
+    def row_initializer(self):
+        return RowInitializer("constant", float(self.attr["value"]))
+
+
+def shape_like(attr, like, lod=()):
+    """The attribute ``shape`` with one dimension from the shape `like`; with LoD, dimension 0 counts sequences."""
+    shape = [int(d) for d in attr["shape"]]
+    source = attr["input_dim_idx"]
+    shape[attr["output_dim_idx"]] = len(lod[-1]) - 1 if lod and source == 0 else like[source]
+    return tuple(shape)
 
 
 @register_op
@@ -46,7 +69,7 @@ class FillConstantBatchSizeLike(OpDef):
     """
 
     type = "fill_constant_batch_size_like"
-    inputs = (Slot("Input"),)
+    inputs = (Slot("Input", lod=True),)
     outputs = (Slot("Out"),)
     attrs = {
         "shape": [],
@@ -58,16 +81,11 @@ class FillConstantBatchSizeLike(OpDef):
     }
     differentiable = False
 
-    def _shape(self, like):
-        shape = list(self.attr["shape"])
-        shape[self.attr["output_dim_idx"]] = like[self.attr["input_dim_idx"]]
-        return tuple(shape)
-
     def infer_shape(self, like):
-        return Meta(self._shape(like.shape), canonical_dtype(self.attr["dtype"]))
+        return Meta(shape_like(self.attr, like.shape), canonical_dtype(self.attr["dtype"]))
 
     def run(self, like, out):
-        array = out(self._shape(like.shape))
+        array = out(shape_like(self.attr, like.value.shape, like.lod_offsets))
         array.fill(self.attr["value"])
         return array
 
@@ -121,60 +139,160 @@ class AssignValue(OpDef):
         return array
 
 
-class _Random(OpDef):
-    inputs = (Slot("ShapeTensor", optional=True, dtypes="int"),)
-    outputs = (Slot("Out"),)
-    differentiable = False
-    random = True
-
-    def infer_shape(self, shape):
-        dtype = canonical_dtype(self.attr["dtype"])
-        if dtype not in (VarType.FP32, VarType.FP64):
-            self.fail("random numbers are float32 or float64.", actual=str(dtype))
-        return Meta(tuple(int(d) for d in self.attr["shape"]), dtype)
-
-    def run(self, shape, out):
-        array = out(tuple(self.attr["shape"] if shape is None else shape.tolist()))
-        self.fill(array.reshape(-1))
-        return array
-
-    def fill(self, flat):
-        raise NotImplementedError
-
-
 @register_op
-class UniformRandom(_Random):
-    """Out ~ U[min, max), element i a function of (seed, variable, i) alone.
+class FillAnyLike(OpDef):
+    """Out = value everywhere, of X's shape, and of X's dtype unless `dtype` names one (-1 does not).
 
-    Source of the generator: Philox4x32-10, Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011).
+    Source: Fluid's layers.ones_like.
     """
 
-    type = "uniform_random"
-    attrs = {"shape": [], "dtype": VarType.FP32, "min": -1.0, "max": 1.0, "seed": 0}
+    type = "fill_any_like"
+    inputs = (Slot("X"),)
+    outputs = (Slot("Out"),)
+    attrs = {"value": 0.0, "dtype": -1}
+    lod_from = "X"
+    differentiable = False
 
-    def fill(self, flat):
-        random_kernels.fill_uniform(flat, self.attr["min"], self.attr["max"], seed=self.seed, stream=self.stream)
+    def infer_shape(self, x):
+        dtype = self.attr["dtype"]
+        return Meta(x.shape, x.dtype if dtype in (-1, None) else canonical_dtype(dtype))
+
+    def run(self, x, out):
+        array = out(x.shape)
+        array.fill(self.attr["value"])
+        return array
+
+
+def _number(x):
+    """The only element of an input."""
+    return x.reshape(-1)[0]
 
 
 @register_op
-class GaussianRandom(_Random):
-    """Out ~ N(mean, std^2), element i a function of (seed, variable, i) alone; see `uniform_random`."""
+class Range(OpDef):
+    """Out = Start, Start + Step, ... as long as that is before End; inputs of shape (1,) and one dtype.
 
-    type = "gaussian_random"
-    attrs = {"shape": [], "dtype": VarType.FP32, "mean": 0.0, "std": 1.0, "seed": 0}
+    Errors: InvalidArgumentError when Step is 0. Source: Fluid's layers.range.
+    """
 
-    def fill(self, flat):
-        random_kernels.fill_gaussian(flat, self.attr["mean"], self.attr["std"], seed=self.seed, stream=self.stream)
+    type = "range"
+    inputs = (Slot("Start", dtypes=NUMBERS), Slot("End", dtypes=NUMBERS), Slot("Step", dtypes=NUMBERS))
+    outputs = (Slot("Out"),)
+    differentiable = False
+
+    def infer_shape(self, start, end, step):
+        return Meta((-1,), start.dtype)
+
+    def run(self, start, end, step, out):
+        start, end, step = _number(start), _number(end), _number(step)
+        if step == 0:
+            self.fail("the step is 0.", expected="a step towards the end", actual="0")
+        # Python's own numbers: a difference of int32 may not fit into int32.
+        count = max(math.ceil((end.item() - start.item()) / step.item()), 0)
+        array = out((count,))
+        np.multiply(np.arange(count, dtype=array.dtype), step, out=array)
+        return np.add(array, start, out=array)
 
 
 @register_op
-class TruncatedGaussianRandom(_Random):
-    """Out ~ N(mean, std^2) within two standard deviations of the mean; see `uniform_random`."""
+class Linspace(OpDef):
+    """Out = Num numbers in equal steps from Start to Stop, both included; inputs of shape (1,).
 
-    type = "truncated_gaussian_random"
-    attrs = GaussianRandom.attrs
+    Errors: InvalidArgumentError when Num is not positive. Source: Fluid's layers.linspace.
+    """
 
-    def fill(self, flat):
-        random_kernels.fill_truncated_gaussian(
-            flat, self.attr["mean"], self.attr["std"], seed=self.seed, stream=self.stream
-        )
+    type = "linspace"
+    inputs = (Slot("Start", dtypes="float"), Slot("Stop", dtypes="float"), Slot("Num", dtypes="int"))
+    outputs = (Slot("Out"),)
+    differentiable = False
+
+    def infer_shape(self, start, stop, num):
+        return Meta((-1,), start.dtype)
+
+    def run(self, start, stop, num, out):
+        num = int(_number(num))
+        if num < 1:
+            self.fail(f"{self.var('Num')} is not positive.", expected="at least 1", actual=str(num))
+        array = out((num,))
+        array[...] = np.linspace(float(_number(start)), float(_number(stop)), num)
+        return array
+
+
+@register_op
+class Eye(OpDef):
+    """Out = the (num_rows, num_columns) matrix with ones on its diagonal; `num_columns` -1 stands for num_rows.
+
+    Source: Fluid's layers.eye.
+    """
+
+    type = "eye"
+    inputs = ()
+    outputs = (Slot("Out"),)
+    attrs = {"num_rows": 0, "num_columns": -1, "dtype": VarType.FP32}
+    differentiable = False
+    constant = True
+
+    def _shape(self):
+        rows, columns = self.attr["num_rows"], self.attr["num_columns"]
+        if rows < 0 or columns < -1:
+            self.fail("there is no such matrix.", expected="no negative dimension", actual=f"({rows}, {columns})")
+        return rows, rows if columns == -1 else columns
+
+    def infer_shape(self):
+        return Meta(self._shape(), canonical_dtype(self.attr["dtype"]))
+
+    def run(self, out):
+        array = out.zeros(self._shape())
+        np.fill_diagonal(array, 1)
+        return array
+
+
+@register_op
+class Diag(OpDef):
+    """Out = the square matrix with Diagonal (N,) on its diagonal and zeros elsewhere. Source: Fluid's layers.diag."""
+
+    type = "diag"
+    inputs = (Slot("Diagonal", dtypes=NUMBERS),)
+    outputs = (Slot("Out"),)
+    differentiable = False
+
+    def infer_shape(self, diagonal):
+        if len(diagonal.shape) != 1:
+            self.fail(
+                f"{self.var('Diagonal')} is no list of numbers.", expected="(N,)", actual=str(list(diagonal.shape))
+            )
+        return Meta(diagonal.shape * 2, diagonal.dtype)
+
+    def run(self, diagonal, out):
+        array = out.zeros(diagonal.shape * 2)
+        array[np.diag_indices(len(diagonal))] = diagonal
+        return array
+
+
+@register_op
+class Increment(OpDef):
+    """Out = X + step, of one element; Out may be X itself. `step` is cut off to X's dtype.
+
+    Errors: InvalidArgumentError when X has more elements. Source: Fluid's layers.increment.
+    """
+
+    type = "increment"
+    inputs = (Slot("X", dtypes=NUMBERS),)
+    outputs = (Slot("Out"),)
+    attrs = {"step": 1.0}
+    lod_from = "X"
+    inplace = {"Out": "X"}
+    differentiable = False
+
+    def infer_shape(self, x):
+        if math.prod(x.shape) != 1:
+            self.fail(
+                f"The number of elements in Input(X) should be 1. Now the number is {math.prod(x.shape)} "
+                f"({self.var('X')}).",
+                expected="shape (1,)",
+                actual=str(list(x.shape)),
+            )
+        return Meta(x.shape, x.dtype)
+
+    def run(self, x, out):
+        return np.add(x, x.dtype.type(self.attr["step"]), out=out(x.shape))

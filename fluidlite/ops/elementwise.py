@@ -5,7 +5,9 @@ import math
 import numpy as np
 
 from .._kernels import reduction as kernels
-from .broadcasting import Binary
+from ..dtypes import VarType
+from ..selected_rows import Chunk, SelectedRows
+from .broadcasting import NUMBERS, Binary
 from .registry import Meta, OpDef, Slot, grad_spec, register_op
 
 
@@ -135,10 +137,32 @@ class ElementwiseSubGrad(_ElementwiseGrad):
 
 @register_op
 class ElementwiseMul(_Elementwise):
-    """Out = X Y, shapes as in `elementwise_add`. Source: Fluid's layers.elementwise_mul."""
+    """Out = X Y, shapes as in `elementwise_add`. Source: Fluid's layers.elementwise_mul.
+
+    X may be a SelectedRows, and Y one number then: the same rows with scaled values.
+    """
 
     type = "elementwise_mul"
+    inputs = (Slot("X", rows=True, dtypes=NUMBERS), Slot("Y", dtypes=NUMBERS))
     compute = np.multiply
+
+    def infer_shape(self, x, y):
+        if x.type == VarType.SELECTED_ROWS:
+            if y.shape != (1,):
+                self.fail(
+                    f"the SelectedRows {self.var('X')} can be multiplied by one number only.",
+                    expected="(1,)",
+                    actual=str(y.shape),
+                )
+            return Meta(x.shape, x.dtype, VarType.SELECTED_ROWS)
+        return super().infer_shape(x, y)
+
+    def run(self, x, y, out):
+        if isinstance(x, SelectedRows):
+            # X's row numbers are the batch's ids, whose memory ends where X does.
+            scaled = [Chunk(c.rows.copy(), c.value, c.padding_id) for c in x.scale(y.item()).chunks]
+            return x.with_chunks(scaled)
+        return super().run(x, y, out)
 
 
 @register_op

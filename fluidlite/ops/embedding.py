@@ -1,27 +1,66 @@
-"""Look-ups of rows in a table, and their gradient: a dense table, or the SelectedRows of the batch."""
+"""Look-ups of rows in a table, and their gradient: a dense table, or the SelectedRows of the batch.
+
+With `is_sparse` and `is_distributed` the table may be a HashTable: ids are any int64. Then `padding_idx` is the literal
+id, and counts only with `has_padding_idx`, since -1 is an id like others. While training, ids without a row get one, if
+`entry` lets them in; with `is_test` they read as zeros.
+"""
 
 import numpy as np
 
 from .._kernels import rows as row_kernels
 from ..dtypes import VarType
+from ..entry import parse_entry
 from ..errors import OutOfRangeError
+from ..hash_table import HashTable
+from ..lazy_rows import LazyRows
 from ..selected_rows import Chunk, SelectedRows
 from .registry import Meta, OpDef, Slot, grad_spec, register_op
 
 
-class _Lookup(OpDef):
-    inputs = (Slot("W", dtypes="float"), Slot("Ids", dtypes=(VarType.INT64,)))
+class _OfTable(OpDef):
+    """What a look-up and its gradient share where the table is one of any ids."""
+
+    def __init__(self, attrs=None, names=None):
+        super().__init__(attrs, names)
+        attr = self.attr
+        self.padding_id = None if attr["padding_idx"] == -1 else attr["padding_idx"]
+        self.table_padding_id = attr["padding_idx"] if attr["has_padding_idx"] else None
+        self.entry = parse_entry(attr["entry"])
+        # A look-up and its gradient name the same ids.
+        self.key = (*self.names.get("Ids", ()), self.table_padding_id)
+        self.memory = np.empty(0, np.int64)
+
+    def find_rows(self, table, ids, *, train):
+        """The rows of a HashTable by number, int64 (N,): 0 for a padding and for an id without a row."""
+        flat = ids.reshape(-1)
+        if len(self.memory) < len(flat):
+            self.memory = np.empty(len(flat), np.int64)
+        numbers = self.memory[: len(flat)]
+        if train:
+            table.admit(flat, numbers, self.table_padding_id, self.entry)
+            table.remember(self.key, ids, numbers)
+        else:
+            table.find(flat, numbers, self.table_padding_id)
+        return numbers
+
+
+class _Lookup(_OfTable):
+    inputs = (Slot("W", dtypes="float", table=True), Slot("Ids", dtypes=(VarType.INT64,)))
     outputs = (Slot("Out"),)
-    attrs = {"is_sparse": False, "is_distributed": False, "padding_idx": -1, "remote_prefetch": False}
+    attrs = {
+        "is_sparse": False,
+        "is_distributed": False,
+        "padding_idx": -1,
+        "remote_prefetch": False,
+        "is_test": False,
+        "entry": "none",
+        "has_padding_idx": False,
+    }
     lod_from = "Ids"
     warns = False
 
     # layers.embedding drops the ids' last dimension of 1; fluid.embedding keeps all of them.
     drops_last = False
-
-    def __init__(self, attrs=None, names=None):
-        super().__init__(attrs, names)
-        self.padding_id = None if self.attr["padding_idx"] == -1 else self.attr["padding_idx"]
 
     def _out_shape(self, ids_shape, width):
         return (*(ids_shape[:-1] if self.drops_last else ids_shape), width)
@@ -37,10 +76,15 @@ class _Lookup(OpDef):
         shape = ids.shape
         if self.drops_last and shape[-1:] != (1,):
             self._refuse_ids(shape)
+        if w.__class__ is LazyRows:
+            w = w.made_rows(ids)
         width = w.shape[1]
         gathered = out(self._out_shape(shape, width))
         flat = ids if len(shape) == 1 else ids.reshape(-1)
         rows = gathered if gathered.ndim == 2 else gathered.reshape(-1, width)
+        if w.__class__ is HashTable:
+            row_kernels.gather_rows(w.rows, self.find_rows(w, ids, train=not self.attr["is_test"]), rows, 0)
+            return gathered
         try:
             row_kernels.gather_rows(w, flat, rows, self.padding_id)
         except row_kernels.IdOutOfRange as error:
@@ -93,21 +137,29 @@ class LookupTableV2(_Lookup):
     attrs = {name: default for name, default in _Lookup.attrs.items() if name != "remote_prefetch"}
 
 
-class _LookupGrad(OpDef):
-    inputs = (Slot("W", dtypes="float"), Slot("Ids", dtypes=(VarType.INT64,)), Slot("Out@GRAD", dtypes="float"))
+class _LookupGrad(_OfTable):
+    inputs = (
+        Slot("W", dtypes="float", table=True),
+        Slot("Ids", dtypes=(VarType.INT64,)),
+        Slot("Out@GRAD", dtypes="float"),
+    )
     outputs = (Slot("W@GRAD", rows=True),)
     views = {"W@GRAD": ("Out@GRAD", "Ids")}
     warns = False
     differentiable = False
 
-    def __init__(self, attrs=None, names=None):
-        super().__init__(attrs, names)
-        self.padding_id = None if self.attr["padding_idx"] == -1 else self.attr["padding_idx"]
-
     def infer_shape(self, w, ids, out_grad):
         return Meta(w.shape, w.dtype, VarType.SELECTED_ROWS if self.attr["is_sparse"] else VarType.LOD_TENSOR)
 
     def run(self, w, ids, out_grad, out):
+        if w.__class__ is HashTable:
+            numbers = w.recall(self.key, ids)
+            if numbers is None:
+                numbers = self.find_rows(w, ids, train=not self.attr["is_test"])
+            chunk = Chunk(numbers, _as_rows(out_grad, w.shape[1]), 0)
+            return SelectedRows.from_chunks((chunk,), len(w) + 1, w.names)
+        if w.__class__ is LazyRows:
+            w.made_rows(ids)  # its look-up may have been left out of the plan
         flat = ids if ids.ndim == 1 else ids.reshape(-1)
         chunk = Chunk(flat, _as_rows(out_grad, w.shape[1]), self.padding_id)
         if self.attr["is_sparse"]:

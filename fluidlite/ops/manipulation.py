@@ -9,85 +9,6 @@ from .registry import Meta, OpDef, OpSpec, Slot, grad_name, grad_spec, register_
 
 
 @register_op
-class Concat(OpDef):
-    """Out = the X's one after another along `axis`. All other dimensions and the dtypes are equal.
-
-    Source: Fluid's layers.concat.
-    """
-
-    type = "concat"
-    inputs = (Slot("X", many=True),)
-    outputs = (Slot("Out"),)
-    attrs = {"axis": 0}
-    lod_from = "X"
-
-    def infer_shape(self, xs):
-        first, axis = xs[0], self.attr["axis"]
-        rank = len(first.shape)
-        if not -rank <= axis < rank:
-            self.fail("there is no such axis.", expected=f"-{rank} <= axis < {rank}", actual=str(axis))
-        axis %= rank
-        shape = list(first.shape)
-        for k, x in enumerate(xs[1:], 1):
-            if x.dtype != first.dtype:
-                self.fail(
-                    f"Data Type mismatch between the inputs ({self.var('X')}).",
-                    expected=first.dtype.name,
-                    actual=f"{x.dtype.name} in input {k}",
-                )
-            fits = len(x.shape) == rank and all(
-                a == b or -1 in (a, b) for i, (a, b) in enumerate(zip(x.shape, first.shape, strict=True)) if i != axis
-            )
-            if not fits:
-                self.fail(
-                    f"the inputs ({self.var('X')}) differ in another dimension than the axis {axis}.",
-                    expected=f"{list(first.shape)} but for the axis",
-                    actual=f"{list(x.shape)} in input {k}",
-                )
-            for i in range(rank):
-                if i != axis and shape[i] == -1:
-                    shape[i] = x.shape[i]
-        shape[axis] = -1 if any(x.shape[axis] == -1 for x in xs) else sum(x.shape[axis] for x in xs)
-        return Meta(tuple(shape), first.dtype)
-
-    def run(self, xs, out):
-        axis = self.attr["axis"] % xs[0].ndim
-        shape = list(xs[0].shape)
-        shape[axis] = sum(x.shape[axis] for x in xs)
-        joined = out(tuple(shape))
-        np.concatenate(xs, axis=axis, out=joined)
-        return joined
-
-    def make_grad(self, spec):
-        return [grad_spec(spec, inputs=("X",))]
-
-
-@register_op
-class ConcatGrad(OpDef):
-    """Gradient of `concat`: X@GRAD are the parts of Out@GRAD, as views."""
-
-    type = "concat_grad"
-    inputs = (Slot("X", many=True), Slot("Out@GRAD", dtypes="float"))
-    outputs = (Slot("X@GRAD", many=True),)
-    attrs = Concat.attrs
-    views = {"X@GRAD": "Out@GRAD"}
-    differentiable = False
-
-    def infer_shape(self, xs, out_grad):
-        return tuple(Meta(x.shape, x.dtype) for x in xs)
-
-    def run(self, xs, out_grad, outs):
-        axis = self.attr["axis"] % out_grad.ndim
-        before = (slice(None),) * axis
-        grads, start = [], 0
-        for x, out in zip(xs, outs, strict=True):
-            stop = start + x.shape[axis]
-            grads.append(None if out is None else out_grad[(*before, slice(start, stop))])
-            start = stop
-        return tuple(grads)
-
-
-@register_op
 class Reshape2(OpDef):
     """Out = X with another shape. In `shape`, 0 keeps X's dimension of that place and one -1 takes what is left.
 
@@ -132,6 +53,10 @@ class Reshape2(OpDef):
         if (shape is not None or parts) and not given:
             rank = shape.shape[0] if shape is not None else len(parts)
             return Meta((-1,) * rank, x.dtype), Meta((0, *x.shape), x.dtype)
+        if parts:
+            # -1 stands for a Variable too, so that there may be several.
+            known = (x.shape[i] if d == 0 and i < len(x.shape) else d for i, d in enumerate(given))
+            return Meta(tuple(known), x.dtype), Meta((0, *x.shape), x.dtype)
         return Meta(self._resolve(given, x.shape), x.dtype), Meta((0, *x.shape), x.dtype)
 
     def run(self, x, shape, parts, out, shape_out):
@@ -145,14 +70,9 @@ class Reshape2(OpDef):
         return [grad_spec(spec, outputs=("XShape",))]
 
 
-@register_op
-class Reshape2Grad(OpDef):
-    """Gradient of `reshape2`: Out@GRAD with X's shape."""
-
-    type = "reshape2_grad"
+class _ShapeGrad(OpDef):
     inputs = (Slot("XShape"), Slot("Out@GRAD", dtypes="float"))
     outputs = (Slot("X@GRAD"),)
-    attrs = Reshape2.attrs
     lod_from = "XShape"
     views = {"X@GRAD": "Out@GRAD"}
     differentiable = False
@@ -162,6 +82,192 @@ class Reshape2Grad(OpDef):
 
     def run(self, shape, out_grad, out):
         return out_grad.reshape(shape.shape[1:])
+
+
+@register_op
+class Reshape2Grad(_ShapeGrad):
+    """Gradient of `reshape2`: Out@GRAD with X's shape."""
+
+    type = "reshape2_grad"
+    attrs = Reshape2.attrs
+
+
+class _Reshaping(OpDef):
+    """Base of the ops on X alone that keep its elements and say so in XShape, as `reshape2` does."""
+
+    inputs = (Slot("X"),)
+    outputs = (Slot("Out"), Slot("XShape"))
+    lod_from = "X"
+    views = {"Out": "X"}
+
+    def shape_of(self, x_shape):
+        """Out's shape, with -1 where it is unknown."""
+        raise NotImplementedError
+
+    def infer_shape(self, x):
+        return Meta(self.shape_of(x.shape), x.dtype), Meta((0, *x.shape), x.dtype)
+
+    def run(self, x, out, shape_out):
+        return x.reshape(self.shape_of(x.shape)), shape_out((0, *x.shape))
+
+    def make_grad(self, spec):
+        return [grad_spec(spec, outputs=("XShape",))]
+
+    def axis_of(self, axis, rank):
+        """`axis` counted from the front, of `rank` dimensions."""
+        if not -rank <= axis < rank:
+            self.fail(
+                f"{self.var('X')} has no axis {axis}.", expected=f"-{rank} <= axis < {rank}", actual=f"axis = {axis}"
+            )
+        return axis % rank
+
+
+@register_op
+class Squeeze2(_Reshaping):
+    """Out = X without the dimensions `axes`, which have length 1; without `axes`, without all of length 1.
+
+    Errors: InvalidArgumentError when such a dimension is longer. Source: Fluid's layers.squeeze.
+    """
+
+    type = "squeeze2"
+    attrs = {"axes": []}
+
+    def shape_of(self, x_shape):
+        axes = {self.axis_of(axis, len(x_shape)) for axis in self.attr["axes"]}
+        for axis in sorted(axes):
+            if x_shape[axis] not in (1, -1):
+                self.fail(
+                    f"Dimension {axis} of {self.var('X')} cannot be squeezed: its length is not 1.",
+                    expected="1",
+                    actual=f"{x_shape[axis]}, of shape {list(x_shape)}",
+                )
+        return tuple([d for i, d in enumerate(x_shape) if (i not in axes if axes else d != 1)])
+
+
+@register_op
+class Squeeze2Grad(_ShapeGrad):
+    """Gradient of `squeeze2`: Out@GRAD with X's shape."""
+
+    type = "squeeze2_grad"
+    attrs = Squeeze2.attrs
+
+
+@register_op
+class Unsqueeze2(_Reshaping):
+    """Out = X with dimensions of length 1 put in at `axes`, one after another in the order given.
+
+    ``AxesTensor`` (n,) or ``AxesTensorList``, n of (1,), stand for the attribute, and the shape is then known at run
+    time only. Source: Fluid's layers.unsqueeze.
+    """
+
+    type = "unsqueeze2"
+    inputs = (
+        Slot("X"),
+        Slot("AxesTensor", optional=True, dtypes="int"),
+        Slot("AxesTensorList", optional=True, many=True, dtypes="int"),
+    )
+    attrs = {"axes": []}
+
+    def shape_with(self, x_shape, axes):
+        """Out's shape."""
+        shape = list(x_shape)
+        for axis in axes:
+            shape.insert(self.axis_of(axis, len(shape) + 1), 1)
+        return tuple(shape)
+
+    def infer_shape(self, x, axes, parts):
+        if axes is None and not parts:
+            shape = self.shape_with(x.shape, self.attr["axes"])
+        else:
+            shape = (-1,) * (len(x.shape) + (len(parts) or math.prod(axes.shape)))
+        return Meta(shape, x.dtype), Meta((0, *x.shape), x.dtype)
+
+    def run(self, x, axes, parts, out, shape_out):
+        if parts:
+            axes = [int(part.reshape(-1)[0]) for part in parts]
+        else:
+            axes = self.attr["axes"] if axes is None else axes.reshape(-1).tolist()
+        return x.reshape(self.shape_with(x.shape, axes)), shape_out((0, *x.shape))
+
+
+@register_op
+class Unsqueeze2Grad(_ShapeGrad):
+    """Gradient of `unsqueeze2`: Out@GRAD with X's shape."""
+
+    type = "unsqueeze2_grad"
+    attrs = Unsqueeze2.attrs
+
+
+@register_op
+class Flatten2(_Reshaping):
+    """Out = X as a matrix: the first `axis` dimensions are its rows, the others its columns.
+
+    Source: Fluid's layers.flatten.
+    """
+
+    type = "flatten2"
+    attrs = {"axis": 1}
+
+    def shape_of(self, x_shape):
+        axis = self.attr["axis"]
+        if not 0 <= axis <= len(x_shape):
+            self.fail(
+                f"{self.var('X')} cannot be flattened there.",
+                expected=f"0 <= axis <= {len(x_shape)}, its rank",
+                actual=f"axis = {axis}",
+            )
+        return tuple([-1 if -1 in dims else math.prod(dims) for dims in (x_shape[:axis], x_shape[axis:])])
+
+
+@register_op
+class Flatten2Grad(_ShapeGrad):
+    """Gradient of `flatten2`: Out@GRAD with X's shape."""
+
+    type = "flatten2_grad"
+    attrs = Flatten2.attrs
+
+
+@register_op
+class Transpose2(OpDef):
+    """Out = X with its dimensions in the order `axis`: dimension i of Out is dimension axis[i] of X. Drops LoD.
+
+    Errors: InvalidArgumentError when `axis` is no order of X's dimensions. Source: Fluid's layers.transpose.
+    """
+
+    type = "transpose2"
+    inputs = (Slot("X"),)
+    outputs = (Slot("Out"), Slot("XShape"))
+    attrs = {"axis": []}
+    lod_from = "X"
+    lod_to = ("XShape",)
+    views = {"Out": "X"}
+
+    def infer_shape(self, x):
+        axis = self.attr["axis"]
+        if sorted(axis) != list(range(len(x.shape))):
+            self.fail(
+                f"perm is no order of the dimensions of {self.var('X')}.",
+                expected=f"every number of 0 ... {len(x.shape) - 1} once",
+                actual=str(list(axis)),
+            )
+        return Meta(tuple([x.shape[i] for i in axis]), x.dtype), Meta((0, *x.shape), x.dtype)
+
+    def run(self, x, out, shape_out):
+        return x.transpose(self.attr["axis"]), shape_out((0, *x.shape))
+
+    def make_grad(self, spec):
+        return [grad_spec(spec, outputs=("XShape",))]
+
+
+@register_op
+class Transpose2Grad(_ShapeGrad):
+    """Gradient of `transpose2`: Out@GRAD with its dimensions put back."""
+
+    type = "transpose2_grad"
+    attrs = Transpose2.attrs
+
+    def run(self, shape, out_grad, out):
+        return out_grad.transpose(np.argsort(self.attr["axis"]))
 
 
 @register_op

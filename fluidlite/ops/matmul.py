@@ -248,3 +248,87 @@ def _stacked_product(a, b):
     m, n = a.shape[-2], b.shape[-1]
     a = np.moveaxis(a.reshape(-1, *a.shape[-2:]), 0, 1).reshape(m, -1)
     return np.matmul(_for_blas(a), _for_blas(b.reshape(a.shape[1], n)))
+
+
+@register_op
+class BilinearTensorProduct(OpDef):
+    """Out[n, k] = X[n] Weight[k] Y[n]^T + Bias[k].
+
+    X: (N, M), Y: (N, D), Weight: (K, M, D), Bias: (1, K) or none, Out: (N, K).
+    Errors: InvalidArgumentError when the shapes do not fit. Source: Fluid's layers.bilinear_tensor_product.
+    """
+
+    type = "bilinear_tensor_product"
+    inputs = (
+        Slot("X", dtypes="float"),
+        Slot("Y", dtypes="float"),
+        Slot("Weight", dtypes="float"),
+        Slot("Bias", optional=True, dtypes="float"),
+    )
+    outputs = (Slot("Out"),)
+    lod_from = "X"
+
+    def infer_shape(self, x, y, weight, bias):
+        if len(x.shape) != 2 or len(y.shape) != 2 or weight.shape[1:] != (x.shape[1], y.shape[1]):
+            self.fail(
+                f"the weight {self.var('Weight')} does not fit {self.var('X')} and {self.var('Y')}.",
+                expected="X (N, M), Y (N, D), Weight (K, M, D)",
+                actual=f"X {list(x.shape)}, Y {list(y.shape)}, Weight {list(weight.shape)}",
+            )
+        if x.shape[0] != y.shape[0] and -1 not in (x.shape[0], y.shape[0]):
+            self.fail(
+                f"{self.var('X')} and {self.var('Y')} have different numbers of rows.",
+                expected=f"{x.shape[0]}",
+                actual=f"{y.shape[0]}",
+            )
+        return Meta((x.shape[0], weight.shape[0]), x.dtype)
+
+    def run(self, x, y, weight, bias, out):
+        self.infer_shape(x, y, weight, bias)
+        array = out((len(x), len(weight)))
+        np.einsum("knd,nd->nk", _through(x, weight), y, out=array)
+        return array if bias is None else np.add(array, bias, out=array)
+
+    def make_grad(self, spec):
+        return [grad_spec(spec, inputs=("X", "Y", "Weight"), in_grads=("X", "Y", "Weight", "Bias"))]
+
+
+def _through(x, weight):
+    """x Weight[k] for each k: (K, N, D)."""
+    return np.matmul(_for_blas(x), np.ascontiguousarray(weight))
+
+
+@register_op
+class BilinearTensorProductGrad(OpDef):
+    """Gradient of `bilinear_tensor_product`: sums over k or n of Out@GRAD[n, k] and the other two factors."""
+
+    type = "bilinear_tensor_product_grad"
+    inputs = (
+        Slot("X", dtypes="float"),
+        Slot("Y", dtypes="float"),
+        Slot("Weight", dtypes="float"),
+        Slot("Out@GRAD", dtypes="float"),
+    )
+    outputs = (Slot("X@GRAD"), Slot("Y@GRAD"), Slot("Weight@GRAD"), Slot("Bias@GRAD"))
+    differentiable = False
+
+    def infer_shape(self, x, y, weight, out_grad):
+        bias = Meta((1, weight.shape[0]), weight.dtype)
+        return Meta(x.shape, x.dtype), Meta(y.shape, y.dtype), Meta(weight.shape, weight.dtype), bias
+
+    def run(self, x, y, weight, out_grad, x_out, y_out, weight_out, bias_out):
+        x_grad = y_grad = weight_grad = bias_grad = None
+        if x_out is not None:
+            x_grad = x_out(x.shape)
+            np.einsum("nk,knm->nm", out_grad, _through(y, weight.swapaxes(1, 2)), out=x_grad)
+        if y_out is not None:
+            y_grad = y_out(y.shape)
+            np.einsum("nk,knd->nd", out_grad, _through(x, weight), out=y_grad)
+        if weight_out is not None:
+            weight_grad = weight_out(weight.shape)
+            scaled = np.ascontiguousarray(out_grad.T)[:, None, :] * x.T
+            np.matmul(scaled, _for_blas(y), out=weight_grad)
+        if bias_out is not None:
+            bias_grad = bias_out((1, len(weight)))
+            np.add.reduce(out_grad, axis=0, keepdims=True, out=bias_grad)
+        return x_grad, y_grad, weight_grad, bias_grad

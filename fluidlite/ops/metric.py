@@ -100,3 +100,94 @@ class Accuracy(OpDef):
         correct[0] = np.count_nonzero((indices == label.reshape(-1, 1)).any(axis=1))
         accuracy[0] = correct[0] / max(len(indices), 1)
         return accuracy, correct, total
+
+
+@register_op
+class Auc(OpDef):
+    """The area under the ROC curve of all batches counted so far, from counts of scores in `num_thresholds` + 1 bins.
+
+    A score s falls into bin floor(s num_thresholds); a label above 0 counts in StatPos, 0 in StatNeg, a negative one
+    nowhere. AUC = sum over bins of neg (the positives above + pos / 2) / (positives negatives), the trapezoidal rule;
+    0 while one of the classes is missing.
+
+    Predict: (N, C), probabilities in [0, 1], the last column is the score; Label: (N, 1); AUC: (1,) float64.
+    StatPos, StatNeg: int64, changed where they lie. With `slide_steps` = S above 0 they hold S + 1 rows of bins and the
+    number of batches: the counts of each of the last S batches, in a ring, and their sum, which AUC is made of. With 0
+    they hold one row, of all batches. `curve` is 'ROC' or 'PR'; both give the ROC curve, as in Fluid.
+    Source: Fluid's layers.auc.
+    """
+
+    type = "auc"
+    inputs = (
+        Slot("Predict", dtypes="float"),
+        Slot("Label", dtypes="int"),
+        Slot("StatPos", dtypes=(VarType.INT64,)),
+        Slot("StatNeg", dtypes=(VarType.INT64,)),
+    )
+    outputs = (Slot("AUC"), Slot("StatPosOut"), Slot("StatNegOut"))
+    attrs = {"curve": "ROC", "num_thresholds": 4095, "slide_steps": 1}
+    updates = {"StatPosOut": "StatPos", "StatNegOut": "StatNeg"}
+    differentiable = False
+
+    def infer_shape(self, predict, label, stat_pos, stat_neg):
+        if self.attr["curve"] not in ("ROC", "PR"):
+            self.fail("there is no such curve.", expected="'ROC' or 'PR'", actual=repr(self.attr["curve"]))
+        if self.attr["num_thresholds"] < 1 or self.attr["slide_steps"] < 0:
+            self.fail(
+                "num_thresholds must be positive and slide_steps not negative.",
+                actual=f"{self.attr['num_thresholds']} and {self.attr['slide_steps']}",
+            )
+        n_bins, n_steps = self.attr["num_thresholds"] + 1, self.attr["slide_steps"]
+        needed = (n_steps + 1) * n_bins + (n_steps > 0)
+        for slot, meta in (("StatPos", stat_pos), ("StatNeg", stat_neg)):
+            size = int(np.prod(meta.shape))
+            if size < needed:
+                self.fail(f"{self.var(slot)} is too small.", expected=f"{needed} counts", actual=str(size))
+        return Meta((1,), VarType.FP64), Meta(stat_pos.shape, VarType.INT64), Meta(stat_neg.shape, VarType.INT64)
+
+    def _bins(self, predict, label):
+        """The bin and the label of each row."""
+        scores, label = predict[..., -1].reshape(-1), label.reshape(-1)
+        if label.size != scores.size:
+            self.fail(
+                f"the labels {self.var('Label')} do not match the rows of {self.var('Predict')}.",
+                expected=f"({scores.size}, 1)",
+                actual=str(label.shape),
+            )
+        if scores.size and not (scores.min() >= 0 and scores.max() <= 1):
+            row = int(np.flatnonzero(~((scores >= 0) & (scores <= 1)))[0])
+            self.fail(
+                f"the score in row {row} of {self.var('Predict')} is no probability.",
+                expected="0 <= score <= 1",
+                actual=str(scores[row]),
+                hint="use layers.sigmoid or layers.softmax.",
+            )
+        return (scores * scores.dtype.type(self.attr["num_thresholds"])).astype(np.int64), label
+
+    def _count(self, state, counts):
+        """Add a batch to the state; the counts that AUC is made of."""
+        n_bins, n_steps = len(counts), self.attr["slide_steps"]
+        state = state.reshape(-1)
+        total = state[n_steps * n_bins : (n_steps + 1) * n_bins]
+        total += counts
+        if n_steps:
+            place = (n_steps + 1) * n_bins
+            oldest = int(state[place]) % n_steps * n_bins
+            total -= state[oldest : oldest + n_bins]
+            state[oldest : oldest + n_bins] = counts
+            state[place] += 1
+        return total
+
+    def run(self, predict, label, stat_pos, stat_neg, out, pos_out, neg_out):
+        bins, label = self._bins(predict, label)
+        n_bins = self.attr["num_thresholds"] + 1
+        pos = self._count(stat_pos, np.bincount(bins[label > 0], minlength=n_bins))
+        neg = self._count(stat_neg, np.bincount(bins[label == 0], minlength=n_bins))
+        downward = pos[::-1].astype(np.float64)
+        above = np.add.accumulate(downward)
+        n_pos, n_neg = above[-1], float(np.add.reduce(neg))
+        np.multiply(downward, -0.5, out=downward)
+        np.add(above, downward, out=above)
+        array = out((1,))
+        array[0] = 0.0 if n_pos == 0 or n_neg == 0 else above.dot(neg[::-1].astype(np.float64)) / n_pos / n_neg
+        return array, stat_pos, stat_neg

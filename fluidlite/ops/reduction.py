@@ -1,17 +1,15 @@
-"""Sums, means, extremes and norms, over some dimensions or over all of them, and the sum of several variables."""
+"""Sums, means, extremes, products and logic over some dimensions or all of them, and the sum of several variables."""
 
 import math
 
 import numpy as np
 
+from .._kernels import elementwise as elementwise_kernels
 from .._kernels import reduction as kernels
 from ..dtypes import VarType
 from ..selected_rows import SelectedRows
 from .broadcasting import NUMBERS
 from .registry import Meta, OpDef, OpSpec, Slot, grad_name, grad_spec, register_op
-
-# Elements that are squared at a time; a constant, so that the order of a sum depends on nothing else.
-_BLOCK = 1 << 14
 
 
 @register_op
@@ -253,6 +251,93 @@ class ReduceMinGrad(_ReduceExtremeGrad):
 
 
 @register_op
+class ReduceProd(_Reduce):
+    """Out = the product of X over the dimensions `dim`. Shapes as in `reduce_sum`.
+
+    Source: Fluid's layers.reduce_prod.
+    """
+
+    type = "reduce_prod"
+
+    def run(self, x, out):
+        axes, kept, shape = self.shapes(x.shape)
+        array = out(shape)
+        np.multiply.reduce(x, axis=axes, keepdims=True, out=array.reshape(kept))
+        return array
+
+    def make_grad(self, spec):
+        return [grad_spec(spec, inputs=("X",), outputs=("Out",))]
+
+
+@register_op
+class ReduceProdGrad(_ReduceGrad):
+    """Gradient of `reduce_prod`: X@GRAD = Out@GRAD times the product of the other elements, also where X is zero."""
+
+    type = "reduce_prod_grad"
+    inputs = (Slot("X", dtypes="float"), Slot("Out", dtypes="float"), Slot("Out@GRAD", dtypes="float"))
+
+    def infer_shape(self, x, product, out_grad):
+        return Meta(x.shape, x.dtype)
+
+    def run(self, x, product, out_grad, out):
+        axes, kept, _ = self.shapes(x.shape)
+        zero = x == 0
+        if not zero.any():
+            array = np.divide(product.reshape(kept), x, out=out(x.shape))
+        else:
+            ones = np.where(zero, 1, x)
+            others = np.multiply.reduce(ones, axis=axes, keepdims=True)
+            zeros = np.add.reduce(zero, axis=axes, keepdims=True, dtype=np.int64)
+            array = np.divide(others, ones, out=out(x.shape))
+            array[np.broadcast_to(zeros - zero > 0, x.shape)] = 0
+        return np.multiply(array, out_grad.reshape(kept), out=array)
+
+
+class _ReduceLogical(_Reduce):
+    inputs = (Slot("X", dtypes=(VarType.BOOL,)),)
+    differentiable = False
+
+    # The NumPy function of two whose reduction it is.
+    pick = None
+
+    def run(self, x, out):
+        axes, kept, shape = self.shapes(x.shape)
+        array = out(shape)
+        self.pick.reduce(x, axis=axes, keepdims=True, out=array.reshape(kept))
+        return array
+
+
+@register_op
+class ReduceAll(_ReduceLogical):
+    """Out = whether X is true everywhere over the dimensions `dim`. Shapes as in `reduce_sum`.
+
+    Source: Fluid's layers.reduce_all.
+    """
+
+    type = "reduce_all"
+    pick = np.logical_and
+
+
+@register_op
+class ReduceAny(_ReduceLogical):
+    """Out = whether X is true anywhere over the dimensions `dim`. Shapes as in `reduce_sum`.
+
+    Source: Fluid's layers.reduce_any.
+    """
+
+    type = "reduce_any"
+    pick = np.logical_or
+
+
+def _add(x, y, out):
+    """out = x + y, by all threads where arrays are whole."""
+    if x.dtype.kind == "f" and x.flags.c_contiguous and y.flags.c_contiguous:
+        elementwise_kernels.add(x, y, out)
+    else:
+        np.add(x, y, out=out)
+
+
+@register_op
 class Sum(OpDef):
     """Out = X[0] + X[1] + ..., in this order, all of one shape.
 
@@ -292,14 +377,14 @@ class Sum(OpDef):
             self._check([x.shape for x in xs])
         dense = [x for x in xs if not isinstance(x, SelectedRows)]
         if not dense:
-            return SelectedRows.from_chunks([chunk for x in xs for chunk in x.chunks], xs[0].height)
+            return xs[-1].with_chunks([chunk for x in xs for chunk in x.chunks])
         array = out(xs[0].shape)
         if len(dense) == 1:
             np.copyto(array, dense[0])
         else:
-            np.add(dense[0], dense[1], out=array)
+            _add(dense[0], dense[1], array)
         for x in dense[2:]:
-            np.add(array, x, out=array)
+            _add(array, x, array)
         for x in xs:
             if isinstance(x, SelectedRows):
                 x.add_to(array)
@@ -308,106 +393,3 @@ class Sum(OpDef):
     def make_grad(self, spec):
         grad = [grad_name(spec.outputs["Out"][0])]
         return [OpSpec("scale", {"X": grad}, {"Out": [grad_name(x)]}, {"scale": 1.0}) for x in spec.inputs["X"]]
-
-
-@register_op
-class SquaredL2Norm(OpDef):
-    """Out = the sum of X^2, of shape (1,). Squares are summed pairwise in blocks, the blocks in float64."""
-
-    type = "squared_l2_norm"
-    inputs = (Slot("X", dtypes="float"),)
-    outputs = (Slot("Out"),)
-
-    def infer_shape(self, x):
-        return Meta((1,), x.dtype)
-
-    def run(self, x, out):
-        flat, total = x.reshape(-1), 0.0
-        squares = np.empty(min(flat.size, _BLOCK), x.dtype)
-        for start in range(0, flat.size, _BLOCK):
-            block = flat[start : start + _BLOCK]
-            total += float(np.add.reduce(np.square(block, out=squares[: block.size])))
-        array = out((1,))
-        array[0] = total
-        return array
-
-    def make_grad(self, spec):
-        return [grad_spec(spec, inputs=("X",))]
-
-
-@register_op
-class SquaredL2NormGrad(OpDef):
-    """Gradient of `squared_l2_norm`: X@GRAD = 2 Out@GRAD X."""
-
-    type = "squared_l2_norm_grad"
-    inputs = (Slot("X", dtypes="float"), Slot("Out@GRAD", dtypes="float"))
-    outputs = (Slot("X@GRAD"),)
-    inplace = {"X@GRAD": "X"}
-    differentiable = False
-
-    def infer_shape(self, x, out_grad):
-        return Meta(x.shape, x.dtype)
-
-    def run(self, x, out_grad, out):
-        return np.multiply(x, 2 * out_grad.flat[0], out=out(x.shape))
-
-
-@register_op
-class Norm(OpDef):
-    """Out = X / Norm, where Norm = the square root of (the sum of X^2 along `axis` + epsilon), with a 1 at `axis`.
-
-    Source: Fluid's layers.l2_normalize.
-    """
-
-    type = "norm"
-    inputs = (Slot("X", dtypes="float"),)
-    outputs = (Slot("Out"), Slot("Norm"))
-    attrs = {"axis": -1, "epsilon": 1e-10}
-
-    def infer_shape(self, x):
-        axis, rank = self.attr["axis"], len(x.shape)
-        if not -rank <= axis < rank:
-            self.fail(f"{self.var('X')} has no such axis.", expected=f"-{rank} <= axis < {rank}", actual=str(axis))
-        norm = list(x.shape)
-        norm[axis] = 1
-        return Meta(x.shape, x.dtype), Meta(tuple(norm), x.dtype)
-
-    def run(self, x, out, norm_out):
-        axis = self.attr["axis"]
-        array = np.empty_like(x) if out is None else out(x.shape)
-        np.square(x, out=array)
-        norm = None
-        if norm_out is not None:
-            shape = list(x.shape)
-            shape[axis] = 1
-            norm = norm_out(tuple(shape))
-        norm = np.add.reduce(array, axis=axis, keepdims=True, out=norm)
-        np.add(norm, self.attr["epsilon"], out=norm)
-        np.sqrt(norm, out=norm)
-        return (None if out is None else np.divide(x, norm, out=array)), (None if norm_out is None else norm)
-
-    def make_grad(self, spec):
-        return [grad_spec(spec, inputs=("X",), outputs=("Norm",))]
-
-
-@register_op
-class NormGrad(OpDef):
-    """Gradient of `norm`: X@GRAD = (Out@GRAD - X (the sum of X Out@GRAD along `axis`) / Norm^2) / Norm."""
-
-    type = "norm_grad"
-    inputs = (Slot("X", dtypes="float"), Slot("Norm", dtypes="float"), Slot("Out@GRAD", dtypes="float"))
-    outputs = (Slot("X@GRAD"),)
-    attrs = Norm.attrs
-    differentiable = False
-
-    def infer_shape(self, x, norm, out_grad):
-        return Meta(x.shape, x.dtype)
-
-    def run(self, x, norm, out_grad, out):
-        array = np.multiply(x, out_grad, out=out(x.shape))
-        along = np.add.reduce(array, axis=self.attr["axis"], keepdims=True)
-        np.divide(along, norm, out=along)
-        np.divide(along, norm, out=along)
-        np.multiply(x, along, out=array)
-        np.subtract(out_grad, array, out=array)
-        return np.divide(array, norm, out=array)

@@ -22,7 +22,7 @@ def grad_name(name):
 
 
 class Meta(namedtuple("Meta", ["shape", "dtype", "type", "lod_level"], defaults=[VarType.LOD_TENSOR, 0])):
-    """What is known of a variable before anything runs: shape (-1: known at run time only), data type, kind, LoD levels.
+    """What is known of a variable before anything runs: shape (-1: known at run time only), data type, kind, levels.
 
     Of an output, `lod_level` counts in slots that make LoD (`Slot.lod`); elsewhere `OpDef.lod_from` decides.
     """
@@ -45,15 +45,18 @@ class Slot:
         optional: may be left out; `run` then gets None.
         rows: also accepts (input) or may hold (output) a SelectedRows.
         row_state: also accepts a RowState; all others get it as an array.
+        table: also accepts a HashTable, a table of any ids.
         lod: `run` takes (input) or gives (output) the LoDTensor, array and offsets, instead of the array alone.
         dtypes: 'float', 'int', 'any', or a tuple of VarType; checked when the op is appended.
     """
 
-    __slots__ = ("name", "many", "optional", "rows", "row_state", "lod", "dtypes")
+    __slots__ = ("name", "many", "optional", "rows", "row_state", "table", "lod", "dtypes")
 
-    def __init__(self, name, *, many=False, optional=False, rows=False, row_state=False, lod=False, dtypes="any"):
+    def __init__(
+        self, name, *, many=False, optional=False, rows=False, row_state=False, table=False, lod=False, dtypes="any"
+    ):
         self.name, self.many, self.optional = name, many, optional
-        self.rows, self.row_state, self.lod, self.dtypes = rows, row_state, lod, dtypes
+        self.rows, self.row_state, self.table, self.lod, self.dtypes = rows, row_state, table, lod, dtypes
 
     def admits(self, dtype):
         """Whether a data type may stand in this slot."""
@@ -79,11 +82,14 @@ class OpDef:
         type: Fluid's op type.
         inputs, outputs: tuples of `Slot`, in the order of the arguments of `run` and of its results.
         attrs: {name: default}; the attributes that the arithmetic depends on. Others are kept but ignored.
-        lod_from: the input slot whose LoD the outputs take over, or None when LoD is dropped.
+        lod_from: the input slot whose (first variable's) LoD the outputs take over, or None when LoD is dropped. What
+            has another number of rows when it runs takes over none.
         lod_to: the output slots that take it over; None for all.
         inplace: {output slot: input slot} whose memory the output may overwrite, element by element.
         views: {output slot: input slot, or several} whose memory the output may share without writing to it.
         updates: {output slot: input slot} that are one variable, changed where it lies (parameters, counters).
+        rows_only: an update that changes, with a SelectedRows ``Grad``, no other rows than those of its ``updates``:
+            True, or the name of the attribute that says so.
         differentiable: False for ops whose output is no smooth function of any input, and for grad ops.
         random: draws random numbers; the plan sets `seed` and `stream` before it runs, `stream` anew for each run
             unless a persistable variable is written (initialization).
@@ -91,6 +97,7 @@ class OpDef:
         constant: without inputs, its outputs depend on the attributes alone; the plan runs it once.
         block: runs the block in its attribute ``sub_block``. `run` then takes, after the inputs, a function that runs
             the block instead of output buffers, and returns nothing: the outputs are what the block writes.
+        user_code: runs code of the user, whose errors are raised as they are.
         warns: NumPy may warn of what its arithmetic meets (0/0, overflow); False where only kernels compute.
 
     Methods
@@ -99,6 +106,7 @@ class OpDef:
             an array to write to (see buffers.py); it is None for a gradient that nobody wants and for an optional
             output that was not given. Inputs are never written to, except through `updates` and `inplace`.
         make_grad(spec) -> list of OpSpec that compute the gradients of the inputs.
+        row_initializer() -> how a table of any ids gets the rows that this op would fill, or None if it cannot.
     """
 
     type = None
@@ -110,11 +118,13 @@ class OpDef:
     inplace = {}
     views = {}
     updates = {}
+    rows_only = False
     differentiable = True
     random = False
     side_effect = False
     constant = False
     block = False
+    user_code = False
     warns = True
 
     seed = 0
@@ -138,6 +148,9 @@ class OpDef:
 
     def make_grad(self, spec):
         raise NotImplementedError
+
+    def row_initializer(self):
+        return None
 
     def fail(self, summary, *, expected=None, actual=None, hint=None, error=InvalidArgumentError):
         """Raise an error of this op; whoever runs or appends it adds where it was made."""

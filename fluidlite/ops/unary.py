@@ -252,7 +252,7 @@ class Scale(OpDef):
         if isinstance(x, SelectedRows):
             # Rows are copied too: they may be a view of ids whose memory is somebody else's by the next op.
             chunks = [Chunk(c.rows.copy(), np.multiply(c.value, factor), c.padding_id) for c in x.chunks]
-            return SelectedRows.from_chunks(chunks, x.height)
+            return x.with_chunks(chunks)
         bias = number(self.attr["bias"])
         before, after = (0, bias) if self.attr["bias_after_scale"] else (bias, 0)
         if x.size and not any(x.strides):
@@ -278,11 +278,14 @@ class Scale(OpDef):
 
 @register_op
 class Clip(OpDef):
-    """Out = min(max(X, min), max), element by element. Source: Fluid's layers.clip."""
+    """Out = min(max(X, min), max), element by element. Source: Fluid's layers.clip.
+
+    Of a SelectedRows, duplicates are summed first: what is clipped is the gradient that it stands for.
+    """
 
     type = "clip"
-    inputs = (Slot("X", dtypes="float"),)
-    outputs = (Slot("Out"),)
+    inputs = (Slot("X", rows=True, dtypes="float"),)
+    outputs = (Slot("Out", rows=True),)
     attrs = {"min": 0.0, "max": 0.0}
     lod_from = "X"
     inplace = {"Out": "X"}
@@ -290,9 +293,13 @@ class Clip(OpDef):
     def infer_shape(self, x):
         if not self.attr["min"] <= self.attr["max"]:
             self.fail("min is larger than max.", actual=f"min={self.attr['min']}, max={self.attr['max']}")
-        return Meta(x.shape, x.dtype)
+        return Meta(x.shape, x.dtype, x.type)
 
     def run(self, x, out):
+        if isinstance(x, SelectedRows):
+            merged = x.merge()
+            np.clip(merged.value, self.attr["min"], self.attr["max"], out=merged.value)
+            return merged
         return np.clip(x, x.dtype.type(self.attr["min"]), x.dtype.type(self.attr["max"]), out=out(x.shape))
 
     def make_grad(self, spec):

@@ -231,3 +231,66 @@ class TestRefusals:
     def test_normal_parameters(self, kernel, mean, std):
         with pytest.raises(ValueError, match="`mean` must be finite and `std` finite and not negative"):
             kernel(np.zeros(5), mean, std, seed=1, stream=2)
+
+
+class TestRows:
+    NAMES = ["uniform", "gaussian", "truncated"]
+    IDS = np.array([5, -1, 0, 2**62, -(2**63), 2**63 - 1, 5])
+
+    def rows(self, name, ids, width=7, dtype=np.float32, seed=7, stream=3):
+        out = np.full((len(ids), width), np.nan, dtype)
+        kernel = {"truncated": "truncated_gaussian"}.get(name, name)
+        getattr(kernels, "fill_rows_" + kernel)(out, ids, 0.0, 1.0, seed=seed, stream=stream)
+        return out
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    @pytest.mark.parametrize("name", NAMES)
+    def test_a_row_is_the_stream_of_its_id(self, threads, name, dtype):
+        out = self.rows(name, self.IDS, dtype=dtype)
+        seed = kernels.row_seed(7, 3)
+        for id, row in zip(self.IDS.tolist(), out, strict=True):
+            np.testing.assert_array_equal(row, fill(name, 7, dtype, seed=seed, stream=id % 2**64))
+        assert (out[0] == out[-1]).all() and len(np.unique(out[:-1])) == 6 * 7
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_rows_depend_on_no_other_row(self, with_threads, name):
+        ids = np.random.default_rng(0).integers(-(2**63), 2**63 - 1, 9001)
+        with_threads(2)
+        out = self.rows(name, ids, width=5)
+        with_threads(1)
+        np.testing.assert_array_equal(self.rows(name, ids[::-2], width=5), out[::-2])
+
+    def test_seed_and_stream_both_count(self):
+        seeds = {kernels.row_seed(a, b) for a in (0, 1, 2**63) for b in (0, 1, 2**63)}
+        assert len(seeds) == 9
+        assert (self.rows("uniform", self.IDS, stream=4) != self.rows("uniform", self.IDS)).any()
+
+    def test_moments(self):
+        out = self.rows("gaussian", np.arange(40_000), width=5)
+        assert abs(out.mean()) < 0.01 and abs(out.std() - 1) < 0.01
+        assert np.abs(np.corrcoef(out.T) - np.eye(5)).max() < 0.02
+        assert np.abs(np.corrcoef(out[:-1, 0], out[1:, 0])[0, 1]) < 0.02
+
+    @pytest.mark.parametrize("shape", [(0, 3), (1, 0), (2, 1)])
+    def test_small_shapes(self, shape):
+        self.rows("uniform", np.arange(shape[0]), width=shape[1])
+
+    def test_wrong_arguments_are_refused(self):
+        out = np.empty((3, 2), np.float32)
+        for error, match, arguments in [
+            (ValueError, "a row for each of 2 ids", (out, np.arange(2))),
+            (TypeError, "`ids`", (out, np.arange(3, dtype=np.int32))),
+            (ValueError, "contiguous", (np.empty((3, 4), np.float32)[:, ::2], np.arange(3))),
+            (ValueError, "axes", (out[0], np.arange(3))),
+        ]:
+            with pytest.raises(error, match=match):
+                kernels.fill_rows_uniform(*arguments, 0.0, 1.0, seed=0, stream=0)
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    @pytest.mark.parametrize("name", NAMES)
+    def test_elements_are_those_of_the_whole_table(self, threads, name, dtype):
+        whole = fill(name, 5000 * 7, dtype).reshape(5000, 7)
+        rows, out = np.array([0, 4999, 3, 3, 1234]), np.empty((5, 7), dtype)
+        kernel = {"truncated": "truncated_gaussian"}.get(name, name)
+        getattr(kernels, "fill_rows_" + kernel)(out, rows, 0.0, 1.0, seed=7, stream=3, elements=True)
+        np.testing.assert_array_equal(out, whole[rows])

@@ -83,7 +83,9 @@ def run_op(type, attrs, inputs, *, unwanted=(), buffers=None):
     results = dict(zip([s.name for s in op.outputs], (results,) if len(op.outputs) == 1 else results, strict=True))
     for slot in op.outputs:
         if slot.lod and results[slot.name] is not None:
-            results[slot.name] = map_value(results[slot.name], lambda t: t and sequences(t.value, *t.lod_offsets))
+            results[slot.name] = map_value(
+                results[slot.name], lambda t: None if t is None else sequences(t.value, *t.lod_offsets)
+            )
     return results
 
 

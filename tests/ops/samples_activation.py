@@ -35,3 +35,27 @@ add("softmax", {"X": _CUBE}, lambda X: _softmax(X, 1), attrs={"axis": 1}, batch=
 add("softmax", {"X": _CUBE}, lambda X: _softmax(X, 0), attrs={"axis": 0})
 add("softmax", {"X": _CUBE}, lambda X: _softmax(X, 1), attrs={"axis": -2}, batch=("X",))
 add("softmax", {"X": np.array([[1e4, 0.0, -1e4], [-50.0, 0.0, 3.0]])}, lambda X: _softmax(X, -1), batch=("X",))
+
+for _type, _function, _attrs in (
+    ("softplus", lambda X: np.log1p(np.exp(X)), {}),
+    ("logsigmoid", lambda X: -np.log1p(np.exp(-X)), {}),
+    ("softsign", lambda X: X / (1 + np.abs(X)), {}),
+    ("tanh_shrink", lambda X: X - np.tanh(X), {}),
+    ("swish", lambda X, beta=1.0: X / (1 + np.exp(-beta * X)), {"beta": -1.5}),
+    (
+        "stanh",
+        lambda X, scale_a=0.67, scale_b=1.7159: scale_b * np.tanh(scale_a * X),
+        {"scale_a": 1.5, "scale_b": -2.0},
+    ),
+    (
+        "soft_relu",
+        lambda X, threshold=40.0: np.log1p(np.exp(np.clip(X, -threshold, threshold))),
+        {"threshold": 1.25},
+    ),
+):
+    add(_type, {"X": _X}, _function, batch=("X",))
+    add(_type, {"X": _CUBE}, lambda X, f=_function, a=_attrs: f(X, **a), attrs=_attrs, batch=("X",))
+_FAR = np.array([-1e4, -100.0, -30.0, 0.0, 30.0, 1e4])
+add("softplus", {"X": _FAR}, lambda X: np.logaddexp(0, X), gradient=False)
+add("logsigmoid", {"X": _FAR}, lambda X: -np.logaddexp(0, -X), gradient=False)
+add("swish", {"X": _FAR}, lambda X: X * np.exp(-np.logaddexp(0, -X)), gradient=False)

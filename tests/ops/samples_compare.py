@@ -33,3 +33,16 @@ add("logical_and", {"X": _P, "Y": _Q}, lambda X, Y: X & Y, batch=("X", "Y"))
 add("logical_or", {"X": _P, "Y": _Q}, lambda X, Y: X | Y, batch=("X", "Y"))
 add("logical_xor", {"X": _P, "Y": _Q}, lambda X, Y: X ^ Y, batch=("X", "Y"))
 add("logical_not", {"X": _P}, lambda X: ~X, batch=("X",))
+
+for _type in ("isfinite", "isnan", "isinf"):
+    for _value in (0.5, np.nan, np.inf, -np.inf):
+        _answer = {"isfinite": np.abs(_value) < np.inf, "isnan": _value != _value, "isinf": np.abs(_value) == np.inf}
+        add(
+            _type,
+            {"X": np.array([[1.0, _value, -2.0], [0.0, 3.0, 4.0]])},
+            lambda X, a=_answer[_type]: np.array([a]),
+        )
+    add(_type, {"X": _X}, lambda X, t=_type: np.array([t == "isfinite"]), batch=("X",))
+    add(_type, {"X": _X.astype(np.int64)}, lambda X, t=_type: np.array([t == "isfinite"]), batch=("X",))
+add("is_empty", {"X": _X}, lambda X: np.array([len(X) == 0]), batch=("X",))
+add("is_empty", {"X": np.zeros((0, 3), np.int64)}, lambda X: np.array([True]))

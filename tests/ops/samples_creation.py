@@ -29,6 +29,18 @@ add(
     lambda ShapeTensor: np.full((2, 3, 5), 2.5),
     attrs={"shape": [2, 3, 5], "value": 2.5},
 )
+add(
+    "fill_constant",
+    {"ShapeTensorList": (np.array([2], "int32"), np.array([5]))},
+    lambda ShapeTensorList: np.full((2, 5), 2.5),
+    attrs={"shape": [2, 5], "value": 2.5},
+)
+add(
+    "fill_constant",
+    {"ValueTensor": np.array([7])},
+    lambda ValueTensor: np.full((2, 3), 7),
+    attrs={"shape": [2, 3], "dtype": VarType.INT64},
+)
 for _value in (0.0, 3.0):
     add(
         "fill_constant_batch_size_like",
@@ -62,44 +74,77 @@ for _dtype, _slot, _values in (
     )
 add("assign_value", {}, lambda: np.zeros((0, 3)), attrs={"shape": [0, 3]})
 
-
-def _uniform_check(low, high, shape, dtype):
-    def check(results, inputs):
-        out = results["Out"]
-        assert out.shape == shape and out.dtype == dtype
-        assert out.min() >= low and out.max() < high
-        # Ten standard errors of the mean.
-        assert abs(out.mean() - (low + high) / 2) < 10 * (high - low) / (12 * out.size) ** 0.5
-
-    return check
-
-
-def _normal_check(mean, std, shape, dtype, limit=None):
-    def check(results, inputs):
-        out = results["Out"]
-        assert out.shape == shape and out.dtype == dtype
-        width = std if limit is None else 0.8796 * std
-        assert abs(out.mean() - mean) < 10 * width / out.size**0.5
-        assert abs(out.std() / width - 1) < 10 / out.size**0.5
-        assert limit is None or np.abs(out - mean).max() <= limit * std * (1 + 1e-6)
-
-    return check
-
-
-_WHERE = {"shape": [101, 97]}
-_GIVEN = {"ShapeTensor": np.array([101, 97])}
-_SIZE = (101, 97)
-for _inputs in ({}, _GIVEN):
-    add("uniform_random", _inputs, attrs=_WHERE, check=_uniform_check(-1, 1, _SIZE, np.float32))
-    add("gaussian_random", _inputs, attrs=_WHERE, check=_normal_check(0, 1, _SIZE, np.float32))
-    add("truncated_gaussian_random", _inputs, attrs=_WHERE, check=_normal_check(0, 1, _SIZE, np.float32, 2))
-_DOUBLE = {**_WHERE, "dtype": VarType.FP64, "seed": 5}
+add("fill_any_like", {"X": uniform(5, 3)}, lambda X: np.full(X.shape, 2.5), attrs={"value": 2.5}, batch=("X",))
+add("fill_any_like", {"X": np.arange(6).reshape(2, 3)}, lambda X: 0 * X, batch=("X",))
 add(
-    "uniform_random",
-    {},
-    attrs={**_DOUBLE, "min": 2.0, "max": 5.0},
-    check=_uniform_check(2, 5, _SIZE, np.float64),
+    "fill_any_like",
+    {"X": uniform(5, 3)},
+    lambda X: np.full(X.shape, 7),
+    attrs={"value": 7.0, "dtype": VarType.INT32},
+    batch=("X",),
 )
-_MOVED = {**_DOUBLE, "mean": 3.0, "std": 0.5}
-add("gaussian_random", {}, attrs=_MOVED, check=_normal_check(3, 0.5, _SIZE, np.float64))
-add("truncated_gaussian_random", {}, attrs=_MOVED, check=_normal_check(3, 0.5, _SIZE, np.float64, 2))
+
+
+def _one(number, dtype=np.int64):
+    return np.array([number], dtype)
+
+
+for _start, _end, _step, _values in (
+    (0, 10, 3, [0, 3, 6, 9]),
+    (5, -2, -2, [5, 3, 1, -1]),
+    (2, 2, 1, []),
+    (2, 5, -1, []),
+    (0.5, 2.0, 0.5, [0.5, 1.0, 1.5]),
+    (0.0, 1.0, 0.375, [0.0, 0.375, 0.75]),
+):
+    for _dtype in (np.int64, np.int32) if isinstance(_start, int) else (np.float64,):
+        add(
+            "range",
+            {"Start": _one(_start, _dtype), "End": _one(_end, _dtype), "Step": _one(_step, _dtype)},
+            lambda Start, End, Step, v=_values: np.array(v, Start.dtype),
+            value_shapes=True,
+        )
+# The distance is no int32.
+_LOW, _HIGH = -(2**31), 2**31 - 1
+add(
+    "range",
+    {"Start": _one(_LOW, np.int32), "End": _one(_HIGH, np.int32), "Step": _one(2**30, np.int32)},
+    lambda Start, End, Step: np.array([_LOW, _LOW // 2, 0, 2**30]),
+    value_shapes=True,
+)
+for _start, _stop, _num, _values in (
+    (0.0, 10.0, 5, [0, 2.5, 5, 7.5, 10]),
+    (1.0, -1.0, 3, [1, 0, -1]),
+    (2.0, 5.0, 1, [2]),
+):
+    add(
+        "linspace",
+        {"Start": np.array([_start]), "Stop": np.array([_stop]), "Num": _one(_num, np.int32)},
+        lambda Start, Stop, Num, v=_values: np.array(v, np.float64),
+        value_shapes=True,
+    )
+
+for _rows, _columns, _dtype in (
+    (3, 3, VarType.FP32),
+    (2, 5, VarType.INT64),
+    (5, 2, VarType.FP64),
+    (0, 3, VarType.FP32),
+):
+    add(
+        "eye",
+        {},
+        lambda r=_rows, c=_columns: np.array([[1.0 * (i == j) for j in range(c)] for i in range(r)]).reshape(r, c),
+        attrs={"num_rows": _rows, "num_columns": _columns, "dtype": _dtype},
+    )
+add("eye", {}, lambda: np.eye(3), attrs={"num_rows": 3})
+for _diagonal in (np.array([3.0, -1.0, 0.5]), np.array([4, 2])):
+    add(
+        "diag",
+        {"Diagonal": _diagonal},
+        lambda Diagonal: Diagonal * (np.arange(len(Diagonal))[:, None] == np.arange(len(Diagonal))),
+        batch=("Diagonal",),
+    )
+
+for _x in (np.array([2.5]), np.array([7]), np.array([7], np.int32)):
+    add("increment", {"X": _x}, lambda X: X + 1)
+    add("increment", {"X": _x}, lambda X: X + np.array(-2.5).astype(X.dtype), attrs={"step": -2.5})

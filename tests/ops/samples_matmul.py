@@ -71,3 +71,11 @@ for _x, _y, _formula, _attrs, _batch in _MATMULS:
             attrs={**_attrs, **({} if _alpha == 1 else {"alpha": _alpha})},
             batch=_batch,
         )
+
+for _bias in ({}, {"Bias": uniform(1, 7, seed=3)}):
+    add(
+        "bilinear_tensor_product",
+        {"X": uniform(2, 3), "Y": uniform(2, 5, seed=1), "Weight": uniform(7, 3, 5, seed=2), **_bias},
+        lambda X, Y, Weight, Bias=0: np.einsum("nm,kmd,nd->nk", X, Weight, Y) + Bias,
+        batch=("X", "Y"),
+    )

@@ -49,9 +49,10 @@ for _type, _reduce in {
         else x.max(axis=axes, keepdims=keep)
     ),
     "reduce_min": lambda x, axes, keep: -(-x).max(axis=axes, keepdims=keep),
+    "reduce_prod": lambda x, axes, keep: np.prod(x, axis=axes, keepdims=keep),
 }.items():
     for _attrs, _axes, _keep, _chooses in _DIMS:
-        _batch = ("X",) if _chooses or _type in ("reduce_sum", "reduce_mean") else ()
+        _batch = ("X",) if _chooses or _type in ("reduce_sum", "reduce_mean", "reduce_prod") else ()
         add(_type, {"X": _CUBE}, _reduced(_reduce, _axes, _keep), attrs=_attrs, batch=_batch)
     add(_type, {"X": _FOUR}, _reduced(_reduce, (1, 3), False), attrs={"dim": [3, 1]}, batch=("X",))
     add(_type, {"X": _INTEGERS}, lambda X, f=_reduce: np.trunc(f(X, (1,), False)), attrs={"dim": [1]}, batch=("X",))
@@ -60,6 +61,19 @@ for _type, _reduce in {
 _TIES = np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]])
 add("reduce_max", {"X": _TIES}, lambda X: np.array([3.0, 2.0]), attrs={"dim": [1]}, gradient=False)
 add("reduce_min", {"X": _TIES}, lambda X: np.array([1.0, 2.0]), attrs={"dim": [1]}, gradient=False)
+
+# One zero in a row leaves a gradient in its place alone, two leave none.
+_ZEROS = np.array([[0.5, 0.0, 3.0, 2.0], [0.0, 0.0, 1.5, 4.0], [2.0, 1.0, -1.0, 0.5]])
+add("reduce_prod", {"X": _ZEROS}, lambda X: np.array([0.0, 0.0, -1.0]), attrs={"dim": [1]}, batch=())
+add("reduce_prod", {"X": _ZEROS[:2]}, lambda X: np.zeros(1), attrs={"reduce_all": True})
+
+_BITS = np.array([[[1, 1, 0, 1, 1], [1, 1, 1, 1, 1], [0, 1, 0, 1, 0]], [[0] * 5, [1, 0, 0, 0, 0], [1, 1, 1, 1, 0]]]) > 0
+for _attrs, _axes, _keep, _ in _DIMS:
+    for _type, _reduce in {
+        "reduce_all": lambda x, axes, keep: ~(~x).any(axis=axes, keepdims=keep),
+        "reduce_any": lambda x, axes, keep: x.any(axis=axes, keepdims=keep),
+    }.items():
+        add(_type, {"X": _BITS}, _reduced(_reduce, _axes, _keep), attrs=_attrs, batch=("X",))
 
 add("sum", {"X": (_X,)}, lambda X: X[0], batch=("X",))
 add("sum", {"X": (_X, uniform(5, 3, seed=1))}, lambda X: X[0] + X[1], batch=("X",))
@@ -71,18 +85,3 @@ add("sum", {"X": (_ROWS, _OTHER_ROWS)}, lambda X: X[0].to_dense() + X[1].to_dens
 add("sum", {"X": (_ROWS,)}, lambda X: X[0].to_dense(), gradient=False)
 add("sum", {"X": (_ROWS, _X, _OTHER_ROWS)}, lambda X: X[0].to_dense() + X[1] + X[2].to_dense(), gradient=False)
 add("sum", {"X": (_X, _ROWS, 2 * _X)}, lambda X: X[0] + X[1].to_dense() + X[2], gradient=False)
-
-add("squared_l2_norm", {"X": _CUBE}, lambda X: np.array([np.sum(X * X)]), batch=("X",))
-# More than one block, and a rest.
-add("squared_l2_norm", {"X": uniform(7, 5003)}, lambda X: np.array([np.sum(X * X)]), gradient=False)
-
-
-def _norm(x, axis, epsilon):
-    norm = np.sqrt((x * x).sum(axis=axis, keepdims=True) + epsilon)
-    return {"Out": x / norm, "Norm": norm}
-
-
-add("norm", {"X": _CUBE}, lambda X: _norm(X, 2, 1e-10), batch=("X",))
-add("norm", {"X": _CUBE}, lambda X: _norm(X, 1, 0.5), attrs={"axis": 1, "epsilon": 0.5}, batch=("X",))
-add("norm", {"X": _CUBE}, lambda X: _norm(X, 0, 1e-10), attrs={"axis": 0})
-add("norm", {"X": np.zeros((2, 3))}, lambda X: _norm(X, 1, 1e-10), attrs={"axis": 1}, gradient=False)

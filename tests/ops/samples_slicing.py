@@ -44,3 +44,31 @@ for _x, _function, _attrs, _batch in (
         attrs=_attrs,
         batch=("Input",) if _batch else (),
     )
+
+# Bounds that are known at run time only; the attributes hold -1 in their places.
+_FLAGS = {"axes": [0, 2], "infer_flags": [-1, -1]}
+add(
+    "slice",
+    {"Input": uniform(5, 3, 7), "StartsTensor": np.array([1, -3]), "EndsTensor": np.array([3, 100], np.int32)},
+    lambda Input, StartsTensor, EndsTensor: Input[1:3, :, -3:],
+    attrs=_FLAGS,
+    value_shapes=True,
+)
+add(
+    "slice",
+    {
+        "Input": uniform(5, 3, 7),
+        "StartsTensorList": (np.array([2]), np.array([-1])),
+        "EndsTensorList": (np.array([3]), np.array([0])),
+    },
+    lambda Input, StartsTensorList, EndsTensorList: Input[2, :, -1],
+    attrs={**_FLAGS, "starts": [-1, -1], "ends": [-1, -1], "decrease_axis": [0, 2]},
+    value_shapes=True,
+)
+add(
+    "slice",
+    {"Input": uniform(5, 3), "EndsTensorList": (np.array([2]),)},
+    lambda Input, EndsTensorList: Input[:, 1:2],
+    attrs={"axes": [1], "starts": [1], "ends": [-1], "infer_flags": [-1]},
+    value_shapes=True,
+)

@@ -87,6 +87,12 @@ scale_case("scale_default")
 scale_case("scale_factor", scale=-2.5)
 scale_case("scale_bias_after", scale=2.0, bias=0.75)
 scale_case("scale_bias_before", scale=2.0, bias=0.75, bias_after_scale=False)
+op_case(
+    "scale_variable",
+    lambda fluid, x, factor: fluid.layers.scale(x, factor, bias=0.5),
+    x=Input(2, 3),
+    factor=Input(1, values=[2.5], fixed=True, grad=False),
+)
 scale_case("scale_act", scale=2.0, bias=0.1, act="relu")
 scale_case("scale_int64", Input(2, 3, dtype="int64", high=9), scale=2.0, bias=1.0)
 

@@ -19,7 +19,12 @@ def init_constant(fluid, **options):
     return startup_run(fluid, fluid.initializer.Constant(**options), values=True)
 
 
-@variants(default={}, bounds={"low": -0.25, "high": 0.5}, seed={"seed": 90})
+@variants(
+    default={},
+    bounds={"low": -0.25, "high": 0.5},
+    seed={"seed": 90},
+    diagonal={"diag_num": 3, "diag_step": 5, "diag_val": 2.5},
+)
 def init_uniform(fluid, **options):
     return startup_run(fluid, fluid.initializer.Uniform(**options))
 

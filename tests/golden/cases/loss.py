@@ -113,3 +113,98 @@ op_case(
     input=Input(2, 3),
     label=Input(2, 3),
 )
+op_case(
+    "mse_loss",
+    lambda fluid, input, label: fluid.layers.mse_loss(input, label),
+    input=Input(4, 3),
+    label=Input(4, 3, grad=False),
+)
+_RIGHT = Input(4, 1, values=[[0.0], [1.0], [1.0], [0.0]], grad=False)
+for _name, _options in (("default", {}), ("epsilon", {"epsilon": 0.05, "name": "cost"})):
+    op_case(
+        "log_loss_" + _name,
+        lambda fluid, input, label, o=_options: fluid.layers.log_loss(input, label, **o),
+        input=Input(4, 1, low=0.0, high=1.0),
+        label=_RIGHT,
+    )
+op_case(
+    "log_loss_lod",
+    lambda fluid, input, label: fluid.layers.log_loss(input, label),
+    input=Input(4, 1, low=0.0, high=1.0, lens=[[3, 0, 1]]),
+    label=_RIGHT,
+)
+op_case("bpr_loss", lambda fluid, input, label: fluid.layers.bpr_loss(input, label), input=_LOGITS, label=_LABEL)
+op_case(
+    "bpr_loss_named",
+    lambda fluid, input, label: fluid.layers.bpr_loss(input, label, name="ranks"),
+    input=_LOGITS,
+    label=_LABEL,
+)
+op_case(
+    "huber_loss",
+    lambda fluid, input, label: fluid.layers.huber_loss(input, label, 1.5),
+    input=Input(5, 1, values=[[-4.0], [-1.0], [0.25], [1.0], [6.0]]),
+    label=Input(5, 1),
+)
+for _name, _options in (
+    ("plain", {}),
+    ("sigma", {"sigma": 2.0}),
+):
+    op_case(
+        "smooth_l1_" + _name,
+        lambda fluid, x, y, o=_options: fluid.layers.smooth_l1(x, y, **o),
+        x=Input(4, 3, low=-3.0, high=3.0),
+        y=Input(4, 3),
+    )
+op_case(
+    "smooth_l1_weights",
+    lambda fluid, x, y, i, o: fluid.layers.smooth_l1(x, y, inside_weight=i, outside_weight=o),
+    x=Input(4, 3, low=-3.0, high=3.0),
+    y=Input(4, 3),
+    i=Input(4, 3, low=0.5, high=2.0, grad=False),
+    o=Input(4, 3, low=0.5, high=2.0, grad=False),
+)
+for _name in ("mean", "sum", "batchmean", "none"):
+    op_case(
+        "kldiv_loss_" + _name,
+        lambda fluid, x, target, r=_name: fluid.layers.kldiv_loss(x, target, reduction=r),
+        x=Input(4, 3, low=-3.0, high=-0.1),
+        target=Input(4, 3, values=[0.2, 0.3, 0.5, 0.0, 1.0, 0.0, 0.6, 0.4, -0.1, 0.7, 0.1, 0.2], grad=False),
+    )
+op_case(
+    "rank_loss",
+    lambda fluid, label, left, right: fluid.layers.rank_loss(label, left, right),
+    label=_RIGHT,
+    left=Input(4, 1, low=-2.0, high=2.0),
+    right=Input(4, 1, low=-2.0, high=2.0),
+)
+for _name, _options in (("default", {}), ("margin", {"margin": 0.75})):
+    op_case(
+        "margin_rank_loss_" + _name,
+        lambda fluid, label, left, right, o=_options: fluid.layers.margin_rank_loss(label, left, right, **o),
+        label=Input(4, 1, values=[[1.0], [-1.0], [1.0], [-1.0]], grad=False),
+        left=Input(4, 1, low=-2.0, high=2.0),
+        right=Input(4, 1, low=-2.0, high=2.0),
+    )
+for _name, _options in (("default", {}), ("bounds", {"soft_max_up_bound": 1.0, "soft_max_lower_bound": -0.5})):
+    op_case(
+        "teacher_student_sigmoid_loss_" + _name,
+        lambda fluid, input, label, o=_options: fluid.layers.teacher_student_sigmoid_loss(input, label, **o),
+        input=Input(7, 1, values=[[-3.0], [-1.0], [0.5], [2.0], [-0.25], [0.75], [3.0]]),
+        label=Input(7, 1, values=[[-2.0], [-1.0], [-1.5], [0.25], [1.5], [0.75], [1.0]], grad=False),
+    )
+# Fluid stops the gradient of the labels.
+for _name, _options in (("default", {}), ("epsilon", {"epsilon": 0.2, "name": "soft"})):
+    op_case(
+        "label_smooth_" + _name,
+        lambda fluid, label, o=_options: fluid.layers.label_smooth(label, **o),
+        backward=False,
+        label=Input(4, 5, low=0.0, grad=False),
+    )
+op_case(
+    "label_smooth_prior",
+    lambda fluid, label, prior: fluid.layers.label_smooth(label, prior_dist=prior),
+    backward=False,
+    label=Input(4, 5, low=0.0, grad=False),
+    prior=Input(1, 5, low=0.0, fixed=True, grad=False),
+)

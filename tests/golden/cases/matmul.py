@@ -1,5 +1,7 @@
 """Matrix products: mul, matmul, fc."""
 
+import numpy
+
 from .case import Input, Run, case, grad_name, op_case, parameters, uniform
 
 
@@ -51,6 +53,7 @@ def fc_case(suffix, spec=None, size=4, **options):
 
 
 fc_case("plain")
+fc_case("numpy_size", size=numpy.int64(4))
 fc_case("relu", act="relu")
 fc_case("sigmoid", act="sigmoid")
 fc_case("tanh", act="tanh")

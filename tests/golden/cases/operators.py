@@ -71,3 +71,19 @@ with_one("getitem_batch_unknown", lambda x: x[:, 1], Input(4, 3, 5), shapes=[(4,
 with_one("astype_float64", lambda x: x.astype("float64"), _X)
 with_one("astype_int64", lambda x: x.astype("int64"), Input(2, 3, low=0.0, high=9.0, grad=False), backward=False)
 with_one("chain", lambda x: (2.0 * x - 1.0) / (x + 1.0) ** 2.0, _X)
+
+_AT = Input(1, dtype="int32", values=[1], fixed=True)
+for _name, _function, _shape in (
+    ("variable", lambda x, i: x[i], (3, 5)),
+    ("variable_second", lambda x, i: x[:, i], (2, 5)),
+    ("variable_stop", lambda x, i: x[0:i], (1, 3, 5)),
+    ("variable_start", lambda x, i: x[i:, 1], (1, 5)),
+    ("variable_both", lambda x, i: x[:, i : i + 2], (2, 2, 5)),
+):
+    op_case(
+        "operator_getitem_" + _name,
+        lambda fluid, x, i, f=_function: f(x, i),
+        shapes=[_shape],
+        x=Input(2, 3, 5, fixed=True),
+        i=_AT,
+    )

@@ -13,7 +13,7 @@ def reduce_case(name, suffix, spec=None, **options):
     return op_case(f"{name}_{suffix}", lambda fluid, x: getattr(fluid.layers, name)(x, **options), x=spec)
 
 
-for _name in ("reduce_sum", "reduce_mean", "reduce_max", "reduce_min"):
+for _name in ("reduce_sum", "reduce_mean", "reduce_max", "reduce_min", "reduce_prod"):
     reduce_case(_name, "all")
     reduce_case(_name, "dim0", dim=0)
     reduce_case(_name, "dim1", dim=1)
@@ -32,7 +32,7 @@ for _name in ("reduce_sum", "reduce_mean"):
     reduce_case(_name, "float64", Input(2, 3, dtype="float64"), dim=1)
 reduce_case("reduce_max", "ties", Input(2, 3, values=[[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]]), dim=1)
 reduce_case("reduce_min", "ties", Input(2, 3, values=[[1.0, 1.0, 3.0], [2.0, 2.0, 2.0]]), dim=1)
-for _name in ("reduce_sum", "reduce_max", "reduce_min"):
+for _name in ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod"):
     op_case(
         _name + "_int64",
         lambda fluid, x, name=_name: getattr(fluid.layers, name)(x, dim=1),

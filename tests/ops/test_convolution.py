@@ -1,0 +1,7 @@
+"""The convolution and pooling ops, on the grid."""
+
+from .checks import OpGrid
+
+
+class TestConvolution(OpGrid):
+    family = "convolution"

@@ -1,0 +1,7 @@
+"""The error function and gelu, on the grid."""
+
+from .checks import OpGrid
+
+
+class TestGaussian(OpGrid):
+    family = "gaussian"

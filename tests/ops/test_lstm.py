@@ -1,0 +1,7 @@
+"""The LSTM, on the grid."""
+
+from .checks import OpGrid
+
+
+class TestLstm(OpGrid):
+    family = "lstm"

@@ -1,0 +1,7 @@
+"""The normalization ops, on the grid."""
+
+from .checks import OpGrid
+
+
+class TestNormalization(OpGrid):
+    family = "normalization"

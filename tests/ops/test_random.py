@@ -1,0 +1,7 @@
+"""The random ops, on the grid."""
+
+from .checks import OpGrid
+
+
+class TestRandom(OpGrid):
+    family = "random"

@@ -1,0 +1,7 @@
+"""The recurrent ops, on the grid."""
+
+from .checks import OpGrid
+
+
+class TestRecurrent(OpGrid):
+    family = "recurrent"

@@ -1,0 +1,7 @@
+"""Rounding and reciprocals, on the grid."""
+
+from .checks import OpGrid
+
+
+class TestRounding(OpGrid):
+    family = "rounding"
