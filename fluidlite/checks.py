@@ -12,6 +12,8 @@ from .errors import (
     UnavailableError,
     format_site,
 )
+from .hash_table import HashTable, TableState
+from .lazy_rows import LazyRows
 from .selected_rows import SelectedRows
 from .step import Step, cells_of
 from .tables import RowState
@@ -40,10 +42,16 @@ def nan_check(step):
 
 
 def _numbers(value):
-    """All the numbers that a variable holds, as one array."""
+    """All the numbers that a variable holds, as one array; None of what is no tensor."""
     if isinstance(value, SelectedRows):
         return value.value
-    return value.touched_values() if isinstance(value, RowState) else value
+    if isinstance(value, RowState):
+        return value.touched_values()
+    if isinstance(value, HashTable | TableState):
+        return value.live_rows()[1:]
+    if isinstance(value, LazyRows):
+        return value.array
+    return value if isinstance(value, np.ndarray) else None
 
 
 def _out_names(op, step, out):
@@ -91,6 +99,9 @@ def explain(error, step):
     if isinstance(error, EnforceNotMet):
         if error.where is None:
             error.where = format_site(op.site)
+        return
+    if op.definition.user_code:
+        error.add_note(f"in op {op.type}, {format_site(op.site)}")
         return
     shapes = []
     for slot, cell in zip(op.definition.inputs, step.ins, strict=True):

@@ -2,7 +2,7 @@
 
 Every error is an `EnforceNotMet` (Fluid's name, also `fluid.core.EnforceNotMet`) and at the same time the built-in
 exception that Python users would catch: ``InvalidArgumentError`` is a ``ValueError``, ``OutOfRangeError`` an
-``IndexError``, and so on.
+``IndexError``, and so on. `EOFException` is no error: it ends the epoch of a reader.
 """
 
 import os
@@ -65,6 +65,14 @@ class ResourceExhaustedError(EnforceNotMet, MemoryError):
 
 class NonFiniteError(EnforceNotMet, FloatingPointError):
     """A NaN or an infinity where only finite numbers make sense."""
+
+
+class PreconditionNotMetError(EnforceNotMet, AssertionError, ValueError):
+    """A call that comes too early, or whose parts do not fit each other: where Fluid's Python code asserts."""
+
+
+class EOFException(Exception):
+    """The data of a reader are at their end: the end of an epoch, no mistake. (As in Fluid, no `EnforceNotMet`.)"""
 
 
 def user_site():

@@ -8,13 +8,16 @@ import weakref
 import numpy as np
 
 from . import flags
-from .dtypes import is_float
-from .errors import InvalidArgumentError, InvalidTypeError, UnavailableError, format_site, nearest, warn_user
+from .compiler import CompiledProgram
+from .errors import InvalidTypeError, UnavailableError, nearest, warn_user
+from .feed import as_feed, checked_feed, checked_offsets
 from .framework import Operator, Program, Variable, default_main_program
 from .lod_tensor import LoDTensor
 from .plan import Plan
 from .scope import Scope
 from .selected_rows import SelectedRows
+from .trainer import FetchHandler as FetchHandler
+from .trainer import run_from_dataset
 
 _global_scope = Scope()
 
@@ -94,9 +97,9 @@ class Executor:
         """Run a program once and return what `fetch_list` asks for.
 
         Args:
-            program: the Program; the default main program if None.
-            feed: {name: array, list or LoDTensor}. Integers are taken where they are exact, float64 is rounded to
-                float32, float for an integer variable is refused.
+            program: the Program or CompiledProgram; the default main program if None.
+            feed: {name: array, list or LoDTensor}, or a list of such dicts, whose batches are joined. Integers are
+                taken where they are exact, float64 is rounded to float32, float for an integer variable is refused.
             fetch_list: Variables or names (or one of them). Optimizer ops in it are ignored.
             scope: where persistable variables live; the global scope if None.
             return_numpy: arrays if True, LoDTensors if False. A sparse gradient is a SelectedRows either way.
@@ -117,12 +120,13 @@ class Executor:
         elif not isinstance(scope, Scope):
             raise InvalidTypeError("The scope of Executor.run is not a Scope.", actual=type(scope).__name__)
         if feed.__class__ is not dict:
-            feed = _as_feed(feed)
+            feed = as_feed(feed)
         fetch_names = _fetch_names(fetch_list) if fetch_list else ()
         lod_feeds = ()
         for value in feed.values():
             if value.__class__ is not np.ndarray:
-                lod_feeds = tuple(n for n, v in feed.items() if isinstance(v, LoDTensor) and v.lod_offsets)
+                lod_feeds = tuple([n for n, v in feed.items() if isinstance(v, LoDTensor) and v.lod_offsets])
+                break
         check = flags.check_nan_inf()
         key = (self._uid, program._version, scope._uid, tuple(feed), fetch_names, lod_feeds, check)
         with self._lock:
@@ -132,15 +136,75 @@ class Executor:
             for name, variable, dtype, cell, is_written in plan.feeds:
                 value = feed[name]
                 if value.__class__ is LoDTensor:
-                    cell.lod_offsets = value.lod_offsets
+                    cell.lod_offsets = checked_offsets(variable, value) if value.lod_offsets else ()
                     value = value.value
-                checked = _checked_feed(variable, dtype, value)
+                checked = checked_feed(variable, dtype, value)
                 cell.value = checked.copy() if is_written else checked
             plan.run()
             if not fetch_names:
                 return []
             fetched = plan.fetch()
         return [_as_numpy(f, name) for f, name in zip(fetched, fetch_names, strict=True)] if return_numpy else fetched
+
+    def train_from_dataset(
+        self,
+        program=None,
+        dataset=None,
+        scope=None,
+        thread=0,
+        debug=False,
+        fetch_list=None,
+        fetch_info=None,
+        print_period=100,
+        fetch_handler=None,
+    ):
+        """Run a program once for each batch of a dataset. The results are those of `run` with the same batches.
+
+        Args:
+            program: the Program; the default main program if None.
+            dataset: what `fluid.DatasetFactory` makes.
+            scope: where persistable variables live; the global scope if None.
+            thread: files that are read at the same time, instead of ``dataset.set_thread``, if more than 0. Training
+                is one step after the other, in the order that `set_thread` documents.
+            debug: write a line with batches, samples and samples per second to stderr, at most once a second. On a
+                terminal that line is there anyway.
+            fetch_list, fetch_info: Variables or names, and a text for each (default: the names).
+            print_period: every so many batches ``text<TAB>name<TAB>tensor`` is written to stdout for each of
+                fetch_list, as Fluid writes it. Default 100.
+            fetch_handler: a `FetchHandler`, which gets variables at regular times.
+
+        Raises:
+            InvalidArgumentError: a line of a file is no sample; file, line and slot are in the message. Batches before
+                it have been trained.
+        """
+        self._run_dataset(
+            program, dataset, scope, thread, debug, fetch_list, fetch_info, print_period, fetch_handler, False
+        )
+
+    def infer_from_dataset(
+        self,
+        program=None,
+        dataset=None,
+        scope=None,
+        thread=0,
+        debug=False,
+        fetch_list=None,
+        fetch_info=None,
+        print_period=100,
+        fetch_handler=None,
+    ):
+        """The same as `train_from_dataset`, with a warning if the program updates parameters.
+
+        As in Fluid, the program runs as it is: give it ``program.clone(for_test=True)``.
+        """
+        self._run_dataset(
+            program, dataset, scope, thread, debug, fetch_list, fetch_info, print_period, fetch_handler, True
+        )
+
+    def _run_dataset(self, program, dataset, scope, thread, debug, fetch_list, *options):
+        program = default_main_program() if program is None else _as_program(program)
+        names = _fetch_names(fetch_list) if fetch_list else ()
+        run_from_dataset(self, program, dataset, scope, thread, debug, names, *options)
 
     def _make_plan(self, key, program, scope):
         _, version, _, feed_names, fetch_names, lod_feeds, check = key
@@ -187,6 +251,8 @@ def _forget_with_scope(scope, program, key):
 
 
 def _as_program(program):
+    if isinstance(program, CompiledProgram):
+        program = program._program
     if isinstance(program, Program):
         return program
     raise InvalidTypeError(
@@ -194,17 +260,6 @@ def _as_program(program):
         expected="Program",
         actual=type(program).__name__,
     )
-
-
-def _as_feed(feed):
-    """A feed dict from None, a dict, or the list with one dict that data loaders yield."""
-    if feed is None:
-        return {}
-    if isinstance(feed, list | tuple) and len(feed) == 1 and isinstance(feed[0], dict):
-        return feed[0]
-    if isinstance(feed, dict):
-        return dict(feed)
-    raise InvalidTypeError("The feed is not a dict.", expected="{name: array}", actual=type(feed).__name__)
 
 
 def _fetch_names(fetch_list):
@@ -234,76 +289,3 @@ def _as_numpy(fetched, name):
             hint="set the parameter 'return_numpy' as 'False' to return LoDTensor itself directly.",
         )
     return fetched.value
-
-
-def _checked_feed(variable, dtype, value):
-    """The fed value as a C-contiguous array of the variable's dtype, or an error that says what is wrong with it."""
-    if value.__class__ is not np.ndarray or value.dtype is not dtype or not value.flags.c_contiguous:
-        value = _converted_feed(variable, value, dtype)
-    if variable.need_check_feed:
-        declared = variable.shape
-        if value.ndim != len(declared) or any(d != -1 and d != n for d, n in zip(declared, value.shape, strict=True)):
-            raise InvalidArgumentError(
-                f"The fed Variable {variable.name!r} should have dimensions = {len(declared)}, shape = {declared}, "
-                f"but received fed shape {list(value.shape)}.",
-                expected=str(declared),
-                actual=str(value.shape),
-                where=format_site(variable.site),
-            )
-    return value
-
-
-def _converted_feed(variable, value, dtype):
-    def refuse(actual, hint=None, error=InvalidTypeError):
-        raise error(
-            f"The data type of fed Variable {variable.name!r} must be {dtype.name!r}, but received {actual!r}.",
-            expected=dtype.name,
-            actual=actual,
-            where=format_site(variable.site),
-            hint=hint,
-        )
-
-    if isinstance(value, Variable):
-        refuse("Variable", "feed an array; Variables have values only inside a run.")
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise InvalidArgumentError(
-            f"The value fed to {variable.name!r} is not an array: {error}",
-            where=format_site(variable.site),
-            hint="sequences of different lengths are fed as a LoDTensor (fluid.create_lod_tensor).",
-        ) from None
-    if array.dtype == dtype:
-        return np.ascontiguousarray(array)
-    if array.dtype.kind not in "biuf":
-        refuse(str(array.dtype))
-    if not is_float(variable.dtype) and array.dtype.kind == "f" and array.size:
-        refuse(str(array.dtype), f"convert it yourself if that is meant: array.astype({dtype.name!r}).")
-    if array.dtype.kind in "iu" and dtype.kind in "iu" and array.size:
-        # By value: a cast wraps around, and casting back wraps to the same number.
-        limits = np.iinfo(dtype)
-        for bad in (array.max(), array.min()):
-            if not limits.min <= int(bad) <= limits.max:
-                refuse(f"{array.dtype} with the value {bad}", f"{bad} does not fit {dtype.name}.", InvalidArgumentError)
-        return np.ascontiguousarray(array, dtype)
-    with np.errstate(over="ignore", invalid="ignore"):
-        converted = np.ascontiguousarray(array, dtype)
-        # An integer at the edge of its range may come back as anything; floats compare exactly.
-        exact = array.dtype.kind not in "iu" or _same_numbers(converted, array)
-    if array.dtype.kind == "f":
-        overflown = np.isinf(converted) & ~np.isinf(array)
-        if overflown.any():
-            bad = array[overflown].flat[0]
-            refuse(f"{array.dtype} with the value {bad}", f"{bad} does not fit {dtype.name}.", InvalidArgumentError)
-    elif not exact:
-        bad = next(x for x in array.flat if int(dtype.type(int(x))) != int(x))
-        refuse(f"{array.dtype} with the value {bad}", f"{bad} is not exact in {dtype.name}.", InvalidArgumentError)
-    return converted
-
-
-def _same_numbers(floats, integers):
-    """Whether integers survived the conversion to floats: all below 2^p for p bits of mantissa, or each by itself."""
-    exact_below = 1 << (np.finfo(floats.dtype).nmant + 1) if floats.dtype.kind == "f" else 1
-    if not integers.size or (int(integers.max()) <= exact_below and int(integers.min()) >= -exact_below):
-        return True
-    return all(int(a) == int(b) for a, b in zip(floats.flat, integers.flat, strict=True))

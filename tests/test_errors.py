@@ -513,6 +513,7 @@ def test_nan_is_carried_along_without_the_flag(fresh):
         (errors.UnavailableError, RuntimeError),
         (errors.ResourceExhaustedError, MemoryError),
         (errors.NonFiniteError, ArithmeticError),
+        (errors.PreconditionNotMetError, AssertionError),
     ],
 )
 def test_every_error_is_fluids_and_a_built_in_one(error, builtin):

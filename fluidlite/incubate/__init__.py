@@ -1,0 +1,3 @@
+"""Fluid's `fluid.incubate`: what feeds datasets."""
+
+from . import data_generator
