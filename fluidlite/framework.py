@@ -38,6 +38,10 @@ class Block:
             block = block.program.blocks[block.parent_idx]
         return block.vars[name]
 
+    def iter_parameters(self):
+        """An iterator over `all_parameters`."""
+        return iter(self.all_parameters())
+
     def all_parameters(self):
         """The Parameters of this block, in order of creation."""
         return [v for v in self.vars.values() if isinstance(v, Parameter)]
@@ -148,9 +152,15 @@ class Program:
         self._version = 0
         # Compiled plans by executor: they live as long as the program does.
         self._plans = {}
+        # What to feed and what to fetch, by a model saved for inference.
+        self._feed_names, self._fetch_names = [], []
 
     def _changed(self):
         self._version += 1
+
+    def __getstate__(self):
+        """Of copies and pickles: without the plans, which hold what lives in a Scope."""
+        return {**self.__dict__, "_plans": {}}
 
     @property
     def random_seed(self):
@@ -168,6 +178,10 @@ class Program:
             )
         self._random_seed = value
         self._changed()
+
+    def global_seed(self, seed=0):
+        """Set `random_seed`, by the name that Fluid 1.8 has for it beside the property."""
+        self.random_seed = seed
 
     @property
     def drawn_seed(self):
@@ -219,6 +233,7 @@ class Program:
         copy = Program()
         copy._random_seed, copy._drawn_seed = self.random_seed, None if self.random_seed else self.drawn_seed
         copy._backward_passes = self._backward_passes
+        copy._feed_names, copy._fetch_names = list(self._feed_names), list(self._fetch_names)
         copy.blocks = [Block(copy, b.idx, b.parent_idx) for b in self.blocks]
         for source, block in zip(self.blocks, copy.blocks, strict=True):
             ops = [op for op in source.ops if not (for_test and _is_training_op(op))]
@@ -228,7 +243,49 @@ class Program:
                     block.vars[v.name] = _copy_variable(v, block)
             for op in ops:
                 block.ops.append(_copy_op(op, block, {"is_test": True} if for_test else {}))
+        copy._drop_unused_blocks()
         return copy
+
+    def _drop_unused_blocks(self):
+        """Leave out the blocks that no op runs."""
+        used, found = [self.blocks[0]], True
+        while found:
+            held = [v for block in used for op in block.ops for v in op.attrs.values() if isinstance(v, Block)]
+            found = [block for block in held if block not in used]
+            used += found
+        parents = {block: self.blocks[block.parent_idx] if block.parent_idx >= 0 else None for block in used}
+        self.blocks = [block for block in self.blocks if block in used]
+        for idx, block in enumerate(self.blocks):
+            block.idx = idx
+        for block, parent in parents.items():
+            block.parent_idx = parent.idx if parent is not None else -1
+
+    @property
+    def desc(self):
+        """The program as Fluid's C++ class shows it: ``desc.serialize_to_string()``."""
+        from .program_desc import ProgramDesc  # here, since that module imports this one
+
+        return ProgramDesc(self)
+
+    def serialize_to_string(self):
+        """The program as bytes: Fluid's ProgramDesc, what its files ``__model__`` and ``*.pdmodel`` hold.
+
+        >>> Program.parse_from_string(Program().serialize_to_string()).num_blocks
+        1
+        """
+        return self.desc.serialize_to_string()
+
+    @staticmethod
+    def parse_from_string(binary_str):
+        """The program of `serialize_to_string`, ours or Fluid's. As in Fluid, parameters come back as plain variables.
+
+        Raises:
+            NotFoundError: it has an op that fluidlite lacks.
+            InvalidArgumentError: the bytes are damaged.
+        """
+        from .program_desc import bytes_to_program  # here, since that module imports this one
+
+        return bytes_to_program(binary_str, "The string given to Program.parse_from_string")
 
     def to_string(self, throw_on_error=True, with_details=False):
         """The whole program, for reading."""
@@ -246,6 +303,14 @@ class Program:
             yield
         finally:
             self._op_role, self._op_role_var = before
+
+    def _lr_schedule_guard(self, is_with_opt=False):
+        """Ops appended inside belong to a learning-rate schedule; language programs make theirs with this."""
+        return self._role_guard(OpRole.LR_SCHEDULE | (OpRole.OPTIMIZE if is_with_opt else 0))
+
+    def _optimized_guard(self, param_and_grads):
+        """Ops appended inside belong to the optimizer, and work on this parameter and gradient."""
+        return self._role_guard(OpRole.OPTIMIZE, param_and_grads)
 
 
 def _is_training_op(op):

@@ -163,14 +163,28 @@ def test_op_reads_its_slots_and_attributes(fresh):
     assert op.attr("x_num_col_dims") == 1
     assert op.has_attr("y_num_col_dims")
     assert not op.has_attr("nothing")
-    assert op.all_attrs["op_role"] == 0
+    assert op.all_attrs()["op_role"] == 0
+
+
+def test_an_op_is_asked_with_the_arguments_of_fluid(fresh):
+    small_model()
+    block = fresh.main.global_block()
+    assert block.ops[1].input(name="X") == ["fc_0.tmp_0"]
+    assert block.ops[0].output(name="Out") == ["fc_0.tmp_0"]
+    assert [op.idx for op in block.ops] == list(range(len(block.ops)))
+    assert list(block.iter_parameters()) == block.all_parameters()
+
+
+def test_global_seed(fresh):
+    fresh.main.global_seed(7)
+    assert fresh.main.random_seed == 7
 
 
 def test_what_an_op_hands_out_can_be_changed_without_changing_the_op(fresh):
     small_model()
     op = fresh.main.global_block().ops[0]
     op.input("X").append("y")
-    op.all_attrs["x_num_col_dims"] = 5
+    op.all_attrs()["x_num_col_dims"] = 5
     assert op.input("X") == ["x"]
     assert op.attr("x_num_col_dims") == 1
 
@@ -262,3 +276,21 @@ def test_op_roles_tell_forward_backward_and_optimizer_ops_apart(fresh):
         ("sgd", 2),
         ("sgd", 2),
     ]
+
+
+def test_roles_that_programs_give_their_own_ops(fresh):
+    """Language programs write schedules and weight decay of their own with these."""
+    x = fluid.layers.fill_constant([1], "float32", 1.0)
+    with fresh.main._lr_schedule_guard():
+        fluid.layers.scale(x, 2.0)
+    with fresh.main._lr_schedule_guard(is_with_opt=True):
+        fluid.layers.scale(x, 2.0)
+    w = fluid.layers.create_parameter([2], "float32", name="w")
+    with fresh.main._optimized_guard([w, "w@GRAD"]), fluid.name_scope("weight_decay"):
+        fluid.layers.scale(w, 2.0)
+    fluid.layers.scale(x, 2.0)
+    scales = [op for op in fresh.main.global_block().ops if op.type == "scale"]
+    assert [op.attr("op_role") for op in scales] == [16, 18, 2, 0]
+    assert scales[2].attr("op_role_var") == ["w", "w@GRAD"]
+    test = fresh.main.clone(for_test=True)
+    assert [op.type for op in test.global_block().ops] == ["fill_constant", "scale"]
