@@ -9,6 +9,7 @@ import os
 
 import numpy as np
 
+from . import flags
 from .errors import ResourceExhaustedError
 
 # Below this, an allocation is not worth a question about the machine's memory.
@@ -126,7 +127,10 @@ class Buffer:
 
 
 class FreshBuffer:
-    """A new array at every call: the outputs that go to the Scope, where somebody may hold yesterday's array."""
+    """A new array at every call: the outputs that go to the Scope, where somebody may hold yesterday's array.
+
+    A large one lies in a file where FLAGS_table_mmap_dir says so.
+    """
 
     __slots__ = ("dtype", "name")
 
@@ -139,10 +143,19 @@ class FreshBuffer:
         return shape
 
     def __call__(self, shape):
-        return aligned_array(self._checked(shape), self.dtype)
+        return self._in_file(shape) if flags.table_mmap_dir() else aligned_array(self._checked(shape), self.dtype)
 
     def zeros(self, shape):
         """An array of zeros, whose pages the operating system makes when they are first touched."""
+        if flags.table_mmap_dir():
+            return self._in_file(shape)
+        return aligned_array(self._checked(shape), self.dtype, np.zeros)
+
+    def _in_file(self, shape):
+        from .mapped import SMALLEST_FILE, file_array  # here, since that module imports this one
+
+        if math.prod(shape) * self.dtype.itemsize >= SMALLEST_FILE:
+            return file_array(shape, self.dtype, self.name)
         return aligned_array(self._checked(shape), self.dtype, np.zeros)
 
     def spread(self, value, shape):

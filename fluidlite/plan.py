@@ -10,7 +10,7 @@ from collections import Counter
 
 import numpy as np
 
-from . import profiler
+from . import flags, profiler
 from .buffers import Buffer, FreshBuffer, check_memory
 from .checks import check_read, explain, nan_check
 from .dtypes import dtype_name, numpy_dtype
@@ -22,6 +22,7 @@ from .placement import is_constant, place_buffers, views_to_copy
 from .scope import RANDOM_STEP
 from .selected_rows import SelectedRows
 from .step import CellList, Step, WholeCell, carry_lod, copy_after, make_call
+from .table_binding import LargeTables, Tables, bind_lazily, bind_setup, made_lazily, sets_up_table
 from .tables import as_array
 
 # A state of NumPy's warnings costs half a microsecond to set, a tenth of a small step.
@@ -48,6 +49,9 @@ class Plan:
             fused = fuse(self.block, self.ops, set(fetch_names))
             self.ops = _prune(self.block, fused, set(fetch_names), set(feed_names))
         self.cells = self._make_cells(scope, feed_names)
+        self.trackers = scope._trackers()
+        self.tables = Tables(program, scope)
+        self.large = LargeTables(self.block, list(_with_blocks(self.ops)), self.cells, _changes_rows_only)
         self.randoms = []
         updated = {n for op in self.ops for slot in op.definition.updates for n in op.outputs.get(slot, ())}
         # (name, variable, dtype, cell, whether an op writes to the fed array itself)
@@ -78,7 +82,7 @@ class Plan:
             for slot, names in op.inputs.items():
                 for name in names:
                     variable = self.block._find_var_recursive(name) if name != EMPTY else None
-                    if variable is None or variable.persistable or name in known:
+                    if variable is None or variable.persistable or variable.holder is not None or name in known:
                         continue
                     made = f"It is read by op {op.type} as {slot}"
                     if variable.is_data:
@@ -117,7 +121,7 @@ class Plan:
                 cells[name] = LoDTensor(variable.holder)
             elif variable.persistable and name not in feed_names:
                 found = scope.find_var(name) or scope.var(name)
-                cells[name] = found.cell
+                cells[name] = found.bare_cell
             else:
                 cells[name] = LoDTensor()
         return cells
@@ -162,9 +166,9 @@ class Plan:
                 variable = self.block.vars.get(name)
                 if variable is not None and variable.persistable and name not in updated and variable.shape:
                     zeros = op.type == "fill_constant" and not op.attrs.get("value")
-                    if -1 not in variable.shape and not zeros:
+                    if -1 not in variable.shape and not zeros and not sets_up_table(op):
                         sizes[name] = math.prod(variable.shape) * numpy_dtype(variable.dtype).itemsize
-        if sizes:
+        if sizes and not flags.table_mmap_dir():
             name = max(sizes, key=sizes.get)
             try:
                 check_memory(sizes[name], f"Variable {name!r} of shape {self.block.vars[name].shape}")
@@ -180,8 +184,19 @@ class Plan:
             # Initialization gives the same values whenever it is run; everything else draws anew.
             if not any(op.block._find_var_recursive(name).persistable for name in op.output_arg_names):
                 self.randoms.append((definition, definition.stream))
+        if sets_up_table(op):
+            definition.seed, definition.stream = _seed_of(op)
+            return bind_setup(op, definition, self.cells[op.output("Out")[0]], self.tables)
+        if made_lazily(op):
+            step = bind_lazily(op, definition, self.cells[op.output_arg_names[0]])
+            if step is not None:
+                return step
         ins = [self._slot_cell(slot, op.inputs.get(slot.name, ())) for slot in definition.inputs]
         outs = [self._slot_cell(slot, op.outputs.get(slot.name, ())) for slot in definition.outputs]
+        if self.tables:
+            ins, outs = self.tables.bind(op, definition, ins, outs)
+        if self.large:
+            ins, outs = self.large.bind(op, definition, ins, outs)
         if definition.block:
             body = self._bind_block(op.attrs["sub_block"], lod_vars)
             return Step(lambda: definition.run(*[cell.value for cell in ins], body), op, ins, outs)
@@ -190,7 +205,7 @@ class Plan:
             given = [buffers.get((id(op), name)) for name in op.outputs.get(slot.name, ())]
             bufs.append(tuple(given) if slot.many else (given[0] if given else None))
         call = make_call(definition.run, ins, outs, tuple(bufs))
-        carriers = [n for n in op.inputs.get(definition.lod_from, ()) if n in lod_vars]
+        carriers = [n for n in op.inputs.get(definition.lod_from, ())[:1] if n in lod_vars]
         if carriers:
             slots = definition.lod_to or op.outputs
             targets = [n for slot in slots for n in op.outputs.get(slot, ()) if n != EMPTY]
@@ -200,12 +215,23 @@ class Plan:
         copied = [self.cells[name] for name in op.output_arg_names if (id(op), name) in self.copied]
         if copied:
             call = copy_after(call, copied)
+        if self.trackers:
+            names = set(op.output_arg_names) - {EMPTY}
+            if _changes_rows_only(op):
+                # Tables of any ids know themselves which rows were seen.
+                names -= self.tables.names | self.tables.states
+            written = sorted(n for n in names if op.block._find_var_recursive(n).persistable)
+            grad = self.cells[op.inputs["Grad"][0]] if _changes_rows_only(op) else None
+            for tracker in self.trackers if written else ():
+                call = tracker.watch(call, tuple(written), grad)
         return Step(call, op, ins, outs)
 
     def _bind_block(self, block, lod_vars):
-        """A function that runs a sub-block. Its ops have memory of their own."""
+        """A function that runs a sub-block. Its ops have memory of their own, and leave no views outside of it."""
         buffers = {}
         for op in block.ops:
+            views = [name for out in op.definition.views for name in op.outputs.get(out, ())]
+            self.copied.update((id(op), name) for name in views if name not in block.vars)
             for name in op.output_arg_names:
                 variable = block._find_var_recursive(name)
                 if variable.dtype is not None:
@@ -257,6 +283,9 @@ class Plan:
                 check_read(value, dtype, shape, name, op, slot)
         for cell in self.state_reads:
             cell.value = as_array(cell.value)
+        if self.tables:
+            self.tables.forget()
+        self.large.fill()
         if self.randoms:
             self._draw()
         step, active = None, profiler.recorder
@@ -280,11 +309,17 @@ class Plan:
     def fetch(self):
         """Copies of the fetched values: LoDTensors and SelectedRows."""
         return [
-            cell.value.copy()
+            cell.value.detached()
             if isinstance(cell.value, SelectedRows)
             else LoDTensor(cell.value.copy(), cell.lod_offsets)
             for cell in self.fetches
         ]
+
+
+def _changes_rows_only(op):
+    """Whether an update leaves alone what a SelectedRows gradient does not name."""
+    rows_only = op.definition.rows_only
+    return op.attrs.get(rows_only, False) if isinstance(rows_only, str) else rows_only
 
 
 def _with_blocks(ops):

@@ -49,7 +49,8 @@ class SelectedRows:
     array([2., 2., 2., 2.], dtype=float32)
     """
 
-    __slots__ = ("chunks", "height", "_width", "_dtype")
+    # names: None, or the id of each row: then `chunks` say row numbers of a table of any ids, and `rows` shows ids.
+    __slots__ = ("chunks", "height", "names", "_width", "_dtype")
     __array_ufunc__ = None
 
     def __init__(self, rows, value, height):
@@ -87,20 +88,29 @@ class SelectedRows:
             value = np.ascontiguousarray(value)
         self.chunks = (Chunk(rows, value),)
         self.height, self._width, self._dtype = height, value.shape[1], value.dtype
+        self.names = None
 
     @classmethod
-    def from_chunks(cls, chunks, height):
+    def from_chunks(cls, chunks, height, names=None):
         """From chunks of one width and dtype whose arrays are in order; nothing is checked or copied."""
         self = cls.__new__(cls)
         self.chunks = chunks = tuple(chunks)
         value = chunks[0][1]
-        self.height, self._width, self._dtype = height, value.shape[1], value.dtype
+        self.height, self._width, self._dtype, self.names = height, value.shape[1], value.dtype, names
         return self
+
+    def with_chunks(self, chunks):
+        """Other chunks for the rows of the same table."""
+        return SelectedRows.from_chunks(chunks, self.height, self.names)
 
     @property
     def rows(self):
-        """The row numbers, int64 (n,), as they came; occurrences of a look-up's padding id are left out."""
-        return self._kept()[0]
+        """The rows, int64 (n,), as they came; occurrences of a look-up's padding id are left out.
+
+        Of a table of any ids these are ids.
+        """
+        rows = self._kept()[0]
+        return rows if self.names is None else self.names[rows]
 
     @property
     def value(self):
@@ -126,10 +136,15 @@ class SelectedRows:
     def merge(self):
         """The same array with every row named once, in ascending order. Duplicates are summed in order of position."""
         rows, value = row_kernels.merge_rows(self.chunks, self.height)
-        return SelectedRows.from_chunks((Chunk(rows, value),), self.height)
+        return self.with_chunks((Chunk(rows, value),))
 
     def to_dense(self, out=None):
         """The (height, D) array itself, in `out` if given (overwritten)."""
+        if self.names is not None:
+            raise InvalidArgumentError(
+                "The gradient of a table of any ids (is_distributed=True) has no dense form.",
+                hint="its `rows` are ids, its `value` has a row for each; use an op that takes sparse gradients.",
+            )
         if out is None:
             return self.add_to(np.zeros(self.shape, self.dtype))
         self._check_shape(out)
@@ -153,17 +168,25 @@ class SelectedRows:
     def copy(self):
         """A SelectedRows with one chunk that owns its arrays."""
         rows, value = self._kept()
-        return SelectedRows.from_chunks((Chunk(np.array(rows), np.array(value, order="C")),), self.height)
+        return self.with_chunks((Chunk(np.array(rows), np.array(value, order="C")),))
+
+    def detached(self):
+        """A copy that keeps its meaning when the table of any ids whose rows these are changes."""
+        if self.names is None:
+            return self.copy()
+        _, value = self._kept()
+        names, rows = np.unique(self.rows, return_inverse=True)
+        return SelectedRows.from_chunks((Chunk(rows.reshape(-1), np.array(value, order="C")),), len(names), names)
 
     def scale(self, factor):
         """The product with a number."""
-        chunks = [Chunk(c.rows, np.multiply(c.value, self.dtype.type(factor)), c.padding_id) for c in self.chunks]
-        return SelectedRows.from_chunks(chunks, self.height)
+        return self.with_chunks(
+            [Chunk(c.rows, np.multiply(c.value, self.dtype.type(factor)), c.padding_id) for c in self.chunks]
+        )
 
     def astype(self, dtype):
         """The same rows with values of another floating dtype."""
-        chunks = [Chunk(c.rows, c.value.astype(dtype), c.padding_id) for c in self.chunks]
-        return SelectedRows.from_chunks(chunks, self.height)
+        return self.with_chunks([Chunk(c.rows, c.value.astype(dtype), c.padding_id) for c in self.chunks])
 
     def __add__(self, other):
         if isinstance(other, SelectedRows):
@@ -173,7 +196,9 @@ class SelectedRows:
                     expected=f"{self.shape} {self.dtype}",
                     actual=f"{other.shape} {other.dtype}",
                 )
-            return SelectedRows.from_chunks(self.chunks + other.chunks, self.height)
+            if self.names is not other.names:
+                raise InvalidArgumentError("Two SelectedRows that are to be added are rows of different tables.")
+            return self.with_chunks(self.chunks + other.chunks)
         if isinstance(other, np.ndarray):
             return self.add_to(np.array(other, dtype=self.dtype, order="C"))
         return NotImplemented

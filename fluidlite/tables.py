@@ -8,12 +8,19 @@ the written ones adjoin: memory follows the rows touched, and nothing is ever co
 
 import numpy as np
 
+from . import flags
 from .buffers import FreshBuffer, aligned_array
+from .errors import InvalidTypeError
+from .mapped import SMALLEST_FILE, file_array
 
 # Tables smaller than this keep plain arrays: what could be saved is not worth an indirection.
 SMALLEST_STATE = 1 << 24
 # Slots are int32.
 TALLEST_STATE = (1 << 31) - 2
+
+
+def _zeros(shape, dtype, what):
+    return aligned_array(shape, dtype, np.zeros)
 
 
 class RowStore:
@@ -23,7 +30,9 @@ class RowStore:
 
     def __init__(self, height, width, dtype):
         self.slots = aligned_array((height,), np.dtype(np.int32), np.zeros)
-        self.data = aligned_array((height, width), np.dtype(dtype), np.zeros)
+        in_file = flags.table_mmap_dir() and height * width * np.dtype(dtype).itemsize >= SMALLEST_FILE
+        make = file_array if in_file else _zeros
+        self.data = make((height, width), np.dtype(dtype), "The state of a table")
         self.count = np.zeros(1, np.int64)
 
 
@@ -108,3 +117,61 @@ def wants_row_state(shape, dtype):
     if len(shape) != 2 or np.dtype(dtype).kind != "f" or shape[0] > TALLEST_STATE:
         return False
     return shape[0] * shape[1] * np.dtype(dtype).itemsize >= SMALLEST_STATE
+
+
+class DenseTable:
+    """An ordinary table, a (V, D) array, with the verbs of a `HashTable`: ids are the numbers of its rows.
+
+    >>> table = DenseTable(np.eye(3, dtype=np.float32), 'w')
+    >>> table.lookup([2, 0])[:, 2].tolist()
+    [1.0, 0.0]
+    """
+
+    __slots__ = ("value", "name")
+
+    def __init__(self, value, name="table"):
+        if value is None or getattr(value, "ndim", len(getattr(value, "shape", ()))) != 2:
+            raise InvalidTypeError(
+                f"Variable {name!r} holds no table.",
+                expected="a matrix",
+                actual=f"shape {value.shape}" if hasattr(value, "shape") else type(value).__name__,
+            )
+        self.value, self.name = value, name
+
+    shape = property(lambda self: self.value.shape)
+    dtype = property(lambda self: self.value.dtype)
+
+    def __len__(self):
+        return self.value.shape[0]
+
+    @property
+    def ids(self):
+        """All row numbers, ascending."""
+        return np.arange(len(self))
+
+    def lookup(self, ids):
+        """The rows of ids, (n, D), a copy."""
+        return as_array(self.value)[np.asarray(ids).reshape(-1)]
+
+    def slabs(self, n_rows=65536):
+        """(ids, values) of all rows, `n_rows` at a time."""
+        array = as_array(self.value)
+        for begin in range(0, len(self), n_rows):
+            part = array[begin : begin + n_rows]
+            yield np.arange(begin, begin + len(part)), part.copy()
+
+    def set(self, ids, values):
+        """Overwrite the rows of ids."""
+        if isinstance(self.value, RowState):
+            raise InvalidTypeError(
+                f"Variable {self.name!r} keeps memory for the rows touched alone; its rows cannot be set by id.",
+                hint="set all of them: scope.find_var(name).get_tensor().set(array).",
+            )
+        self.value[np.asarray(ids).reshape(-1)] = values
+
+    def stats(self):
+        """Counters: live_rows, capacity, nbytes."""
+        nbytes = self.shape[0] * self.shape[1] * self.dtype.itemsize
+        if isinstance(self.value, RowState):
+            nbytes = self.value.touched_values().nbytes
+        return {"live_rows": len(self), "capacity": len(self), "nbytes": nbytes}

@@ -24,14 +24,14 @@ def load(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
 
     def load_example(name, blocked=()):
-        for module in ("word_emb", "corpus", "sparse_adam"):
+        for module in ("word_emb", "corpus", "sparse_adam", "hashed_ctr"):
             monkeypatch.delitem(sys.modules, module, raising=False)
         for module in blocked:
             monkeypatch.setitem(sys.modules, module, None)
         return importlib.import_module(name)
 
     yield load_example
-    for module in ("word_emb", "corpus", "sparse_adam"):
+    for module in ("word_emb", "corpus", "sparse_adam", "hashed_ctr"):
         sys.modules.pop(module, None)
 
 
@@ -277,3 +277,49 @@ def test_a_table_larger_than_memory(load, corpus_file, tmp_path, capsys):
     arguments = ["--dict-size", str(10**12), "--corpus", str(corpus_file), "--output", str(tmp_path)]
     assert load("word_emb").main(arguments) == 1
     assert "word_table" in capsys.readouterr().err
+
+
+def reports(output):
+    """The lines of hashed_ctr: {name: number}."""
+    pattern = r"examples +([\d,]+)  loss ([\d.]+)  auc ([\d.]+)  live rows +([\d,]+)  memory +([\d.]+) MB"
+    names = ("examples", "loss", "auc", "rows", "memory")
+    lines = re.findall(pattern, output)
+    return [dict(zip(names, (float(x.replace(",", "")) for x in line), strict=True)) for line in lines]
+
+
+def test_hashed_ctr_learns(load, capsys):
+    arguments = "--examples 30000 --batch-size 500 --width 4 --reports 6 --learning-rate 0.01"
+    assert load("hashed_ctr").main(arguments.split()) == 0
+    first, *_, last = reports(capsys.readouterr().out)
+    assert last["examples"] == 30_000 and last["auc"] > 0.7 and last["loss"] < first["loss"]
+    assert 10_000 < first["rows"] < last["rows"] and first["memory"] < last["memory"] < 60
+
+
+def test_hashed_ctr_with_entry_and_eviction(load, capsys):
+    arguments = ["--examples", "8000", "--batch-size", "500", "--width", "4", "--reports", "2"]
+    rows = []
+    for more in ([], ["--count-filter", "3"], ["--shrink", "4"]):
+        assert load("hashed_ctr").main(arguments + more) == 0
+        output = capsys.readouterr().out
+        rows.append(reports(output)[-1]["rows"])
+    assert rows[1] < 0.5 * rows[0] and rows[2] < rows[0]
+    assert re.search(r"dropped [\d,]+ rows not seen for 4 steps", output)
+
+
+def test_hashed_ctr_reads_lines_of_criteo(load, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    lines = []
+    for _ in range(3000):
+        label = rng.integers(2)
+        counts = [str(rng.integers(-1, 50)) if rng.random() < 0.8 else "" for _ in range(13)]
+        values = [f"{rng.integers(20):08x}" if rng.random() < 0.9 else "" for _ in range(25)]
+        lines.append("\t".join([str(label), *counts, *values, f"{label * 7:x}"]))
+    path = tmp_path / "train.txt"
+    path.write_text("\n".join(lines) + "\n")
+    arguments = ["--data", str(path), "--batch-size", "100", "--width", "3", "--learning-rate", "0.02"]
+    assert load("hashed_ctr").main([*arguments, "--examples", "2950", "--reports", "3"]) == 0
+    last = reports(capsys.readouterr().out)[-1]
+    assert last["examples"] == 2950 and last["auc"] > 0.99
+    path.write_text("\n".join([*lines[:4], lines[4] + "\t1"]))
+    with pytest.raises(SystemExit, match="line 5 is not of Criteo's format"):
+        load("hashed_ctr").main(arguments)

@@ -5,7 +5,7 @@ import pytest
 
 import fluidlite as fluid
 from fluidlite import tables
-from fluidlite._kernels import optimizers as kernels
+from fluidlite._kernels import row_optimizers as kernels
 from fluidlite.tables import RowState, RowStore, joint_store
 
 V, D = 11, 3
@@ -106,20 +106,36 @@ def word_program(optimizer):
     return loss
 
 
+# How each is made, and its states.
+_LAZY_RMSPROP = {"momentum": 0.5, "lazy_mode": True}
 OPTIMIZERS = {
-    "sparse_adam": lambda: fluid.optimizer.SparseAdam(0.1),
-    "lazy": lambda: fluid.optimizer.Adam(0.1, lazy_mode=True),
+    "sparse_adam": (lambda: fluid.optimizer.SparseAdam(0.1), ["moment1", "moment2"]),
+    "lazy_adam": (lambda: fluid.optimizer.Adam(0.1, lazy_mode=True), ["moment1", "moment2"]),
+    "lazy_momentum": (lambda: fluid.optimizer.Momentum(0.1, 0.9, lazy_mode=True), ["velocity"]),
+    "adagrad": (lambda: fluid.optimizer.Adagrad(0.1), ["moment"]),
+    "lazy_rmsprop": (lambda: fluid.optimizer.RMSProp(0.1, **_LAZY_RMSPROP), ["mean_square", "momentum"]),
+    "lazy_centered_rmsprop": (
+        lambda: fluid.optimizer.RMSProp(0.1, centered=True, **_LAZY_RMSPROP),
+        ["mean_square", "momentum", "mean_grad"],
+    ),
+    "ftrl": (lambda: fluid.optimizer.Ftrl(0.1, l1=0.01), ["squared", "linear"]),
 }
 
 
 def train(make_fresh, name, steps=4):
     with make_fresh() as fresh:
         fresh.startup.random_seed = 5
-        word_program(OPTIMIZERS[name]())
+        make, states = OPTIMIZERS[name]
+        word_program(make())
         fresh.start()
-        kind = type(fresh.scope.find_var("table_moment1_0").get_tensor().value)
+        tensors = [fresh.scope.find_var(f"table_{state}_0").get_tensor() for state in states]
+        kinds = {type(tensor.value) for tensor in tensors}
         for step in range(steps):
             fresh.run({"ids": np.random.default_rng(step).integers(0, V, 5)})
+        assert {type(tensor.value) for tensor in tensors} == kinds
+        (kind,) = kinds
+        if kind is RowState:
+            assert len({id(tensor.value.store) for tensor in tensors}) == 1
         return kind, fresh.snapshot()
 
 
@@ -159,12 +175,43 @@ def test_an_op_that_knows_arrays_gets_an_array(fresh, small_states):
     assert fresh.run({"ids": [3]}, [largest])[0].shape == (1,)
 
 
-def test_memory_follows_the_rows_touched(make_fresh):
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_memory_follows_the_rows_touched(make_fresh, name):
+    make, states = OPTIMIZERS[name]
     with make_fresh() as fresh:
-        rows = fluid.embedding(fluid.data("ids", [None], "int64"), [1 << 20, 16], is_sparse=True, param_attr="table")
-        fluid.optimizer.SparseAdam(0.1).minimize(fluid.layers.reduce_sum(rows))
+        rows = fluid.embedding(fluid.data("ids", [None], "int64"), [1 << 20, 8], is_sparse=True, param_attr="table")
+        make().minimize(fluid.layers.reduce_sum(rows))
         fresh.start()
         fresh.run({"ids": np.arange(0, 1 << 20, 1 << 10)})
-        store = fresh.scope.find_var("table_moment1_0").get_tensor().value.store
+        store = fresh.scope.find_var(f"table_{states[0]}_0").get_tensor().value.store
+        assert store.data.shape == (1 << 20, 8 * len(states))
         assert store.count[0] == 1 << 10
         assert np.flatnonzero(store.data.any(axis=1)).max() < 1 << 10
+
+
+@pytest.mark.parametrize(
+    ("make", "state"),
+    [
+        (lambda: fluid.optimizer.Momentum(0.1, 0.9), "velocity"),
+        (lambda: fluid.optimizer.RMSProp(0.1), "mean_square"),
+        (lambda: fluid.optimizer.Adagrad(0.1, initial_accumulator_value=0.5), "moment"),
+    ],
+    ids=["momentum", "rmsprop", "adagrad that starts at 0.5"],
+)
+def test_states_of_every_row_are_arrays(fresh, small_states, make, state):
+    word_program(make())
+    fresh.start()
+    fresh.run({"ids": [3, 5]})
+    assert type(fresh.scope.find_var(f"table_{state}_0").get_tensor().value) is np.ndarray
+
+
+def test_a_dense_gradient_turns_the_state_into_an_array(fresh, small_states):
+    """Adagrad does not know before the first step whether a parameter's gradient is sparse."""
+    rows = fluid.embedding(fluid.data("ids", [None], "int64"), [V, D], is_sparse=False, param_attr="table")
+    fluid.optimizer.Adagrad(0.1).minimize(fluid.layers.reduce_sum(rows))
+    fresh.start()
+    tensor = fresh.scope.find_var("table_moment_0").get_tensor()
+    assert type(tensor.value) is RowState
+    fresh.run({"ids": [3, 5, 5]})
+    assert type(tensor.value) is np.ndarray
+    np.testing.assert_array_equal(fresh.value("table_moment_0")[[2, 3, 5]], [[0] * D, [1] * D, [4] * D])

@@ -6,6 +6,7 @@ cdef enum:
     REAL = 3
     INT64 = 4
     INT32 = 8
+    UNALIGNED = 16      # added to kinds: the kernel copies bytes, so items may lie anywhere (arrays mapped from files)
     MAX_HELD = 8
 
 cdef struct Array:

@@ -48,7 +48,8 @@ cdef object _wrong_kind(object source, str name, int kinds):
     is_array = what is not None
     if not is_array:
         what = type(source).__name__
-    return TypeError(f"`{name}` must be {'an array of' if is_array else 'a NumPy array of'} {_KIND_NAMES[kinds]}, "
+    wanted = _KIND_NAMES[kinds & ~UNALIGNED]
+    return TypeError(f"`{name}` must be {'an array of' if is_array else 'a NumPy array of'} {wanted}, "
                      f"but is {what}")
 
 
@@ -70,7 +71,7 @@ cdef int acquire(Array* array, object source, str name, int ndim, int kinds, bin
     if writable and view.readonly:
         PyBuffer_Release(view)
         raise ValueError(f"`{name}` is read-only, but the kernel writes into it")
-    if not _is_aligned(view):
+    if not kinds & UNALIGNED and not _is_aligned(view):
         PyBuffer_Release(view)
         raise ValueError(f"`{name}` is not aligned to its item size, {array.view.itemsize} bytes; pass a copy")
     return 0

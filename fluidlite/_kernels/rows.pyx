@@ -24,6 +24,7 @@ from fluidlite._kernels._arrays cimport (
     FLOAT32,
     INT64,
     REAL,
+    UNALIGNED,
     Array,
     Held,
     hold,
@@ -114,7 +115,8 @@ def gather_rows(table, ids, out, padding_id=None):
     """out[i] = table[ids[i]], and zeros where ids[i] == padding_id.
 
     table (V, D) C-contiguous and out (N, D), both float32 or both float64; ids (N,) int64. The rows of `out` may lie
-    apart, as in a view of a wider array. `table` and `ids` may be read-only.
+    apart, as in a view of a wider array. `table` and `ids` may be read-only, and `table` may lie at any address: a
+    table mapped from a file of Fluid's begins where its header ends.
 
     Raises IdOutOfRange before anything is written if an id, padding or not, is outside [0, V).
     """
@@ -125,7 +127,7 @@ def gather_rows(table, ids, out, padding_id=None):
     cdef Array* o
     held.count = 0
     try:
-        t = hold(&held, table, "table", 2, REAL, False)
+        t = hold(&held, table, "table", 2, REAL | UNALIGNED, False)
         i = hold(&held, ids, "ids", 1, INT64, False)
         o = hold(&held, out, "out", 2, t.kind, True)
         require_contiguous(t, "table")

@@ -144,10 +144,25 @@ class TestGatherRows:
         with pytest.raises(ValueError, match="`out` is read-only"):
             gather_rows(np.ones((7, 3)), np.zeros(5, np.int64), out)
 
-    def test_refuses_unaligned_table(self):
-        table = np.ones(7 * 3 * 8 + 1, np.uint8)[1:].view(np.float64).reshape(7, 3)
-        with pytest.raises(ValueError, match="`table` is not aligned"):
-            gather_rows(table, np.zeros(5, np.int64), np.ones((5, 3)))
+    @pytest.mark.parametrize("dtype", DTYPES)
+    @pytest.mark.parametrize("width", [1, 5, 8, 16, 32, 50])
+    @pytest.mark.parametrize("shift", [1, 2, 3, 7])
+    def test_a_table_may_lie_at_any_address(self, dtype, width, shift, threads):
+        values = np.random.default_rng(width).standard_normal((11, width)).astype(dtype)
+        table = np.frombuffer(b"x" * shift + values.tobytes(), dtype, values.size, shift).reshape(values.shape)
+        ids = np.array([10, 0, 3, 3, 1] * 500)
+        out = np.full((len(ids), width), 7, dtype)
+        gather_rows(table, ids, out, 3)
+        np.testing.assert_array_equal(out, np.where((ids == 3)[:, None], 0, values[ids]))
+        assert not table.flags.aligned or table.ctypes.data % dtype().itemsize == 0
+
+    def test_refuses_unaligned_ids_and_out(self):
+        ids = np.frombuffer(bytes(5 * 8 + 1), np.int64, 5, 1)
+        out = np.zeros(5 * 3 * 8 + 1, np.uint8)[1:].view(np.float64).reshape(5, 3)
+        with pytest.raises(ValueError, match="`ids` is not aligned"):
+            gather_rows(np.ones((7, 3)), ids, np.ones((5, 3)))
+        with pytest.raises(ValueError, match="`out` is not aligned"):
+            gather_rows(np.ones((7, 3)), np.zeros(5, np.int64), out)
 
     def test_refuses_shared_memory(self):
         table = np.ones((7, 3))
