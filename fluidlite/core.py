@@ -1,8 +1,9 @@
 """Fluid's `fluid.core` by name: what its C++ module showed to Python programs."""
 
 from .dtypes import VarType
-from .errors import EnforceNotMet
-from .lod_tensor import LoDTensor
+from .errors import EnforceNotMet, EOFException
+from .inference.analysis import AnalysisConfig, PaddleBuf, PaddleDType, PaddleTensor, create_paddle_predictor
+from .lod_tensor import LoDTensor, LoDTensorArray
 from .places import CPUPlace, CUDAPinnedPlace, CUDAPlace, is_compiled_with_cuda
 from .scope import Scope
 from .selected_rows import SelectedRows
@@ -20,15 +21,22 @@ def get_cuda_device_count():
 
 
 __all__ = [
+    "AnalysisConfig",
     "CPUPlace",
     "CUDAPinnedPlace",
     "CUDAPlace",
+    "EOFException",
     "EnforceNotMet",
     "LoDTensor",
+    "LoDTensorArray",
+    "PaddleBuf",
+    "PaddleDType",
+    "PaddleTensor",
     "Scope",
     "SelectedRows",
     "VarDesc",
     "VarType",
+    "create_paddle_predictor",
     "get_cuda_device_count",
     "is_compiled_with_cuda",
 ]

@@ -44,7 +44,8 @@ def test_there_are_examples():
         assert any(name in one for one in names), name
 
 
-PUBLIC = [fluid, fluid.layers, fluid.optimizer, fluid.initializer, fluid.regularizer, fluid.functional]
+PUBLIC = [fluid, fluid.layers, fluid.optimizer, fluid.initializer, fluid.regularizer, fluid.functional, fluid.io]
+PUBLIC += [fluid.inference, fluid.exchange]
 
 
 def public(namespace):
