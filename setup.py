@@ -8,6 +8,8 @@ from setuptools import Extension, setup
 
 KERNELS = "fluidlite/_kernels"
 DEBUG = os.environ.get("FLUIDLITE_DEBUG", "0") not in ("", "0")
+# One wheel for every CPython from 3.11 on, whose calls cost more: for the Pythons that have no wheel of their own.
+LIMITED_API = os.environ.get("FLUIDLITE_LIMITED_API", "0") not in ("", "0")
 
 # One place for the directives of every module; no .pyx file carries its own.
 DIRECTIVES = {
@@ -24,7 +26,13 @@ DIRECTIVES = {
 FLOATS = ["-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
 COMPILE = (["-O1", "-g", "-UNDEBUG"] if DEBUG else ["-O3", "-g0"]) + FLOATS + ["-pthread"]
 
+BUILD = "build/cython-debug" if DEBUG else "build/cython"
+
 headers = sorted(glob(f"{KERNELS}/*.h"))
+# Cython copies headers beside the C files that it writes, but only when it writes them; an older copy would be included
+# in place of a header that has changed since.
+for copied in glob(f"{BUILD}/{KERNELS}/*.h"):
+    os.remove(copied)
 extensions = [
     Extension(
         path[: -len(".pyx")].replace("/", "."),
@@ -33,6 +41,8 @@ extensions = [
         depends=headers,
         extra_compile_args=COMPILE,
         extra_link_args=["-pthread"],
+        define_macros=[("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else [],
+        py_limited_api=LIMITED_API,
     )
     for path in sorted(glob(f"{KERNELS}/*.pyx"))
 ]
@@ -40,7 +50,8 @@ extensions = [
 setup(
     ext_modules=cythonize(
         extensions,
-        build_dir="build/cython-debug" if DEBUG else "build/cython",
+        build_dir=BUILD,
         compiler_directives=DIRECTIVES,
-    )
+    ),
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED_API else {},
 )

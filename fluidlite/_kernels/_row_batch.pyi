@@ -1,0 +1,6 @@
+# Made by tools/make_stubs.py.
+from typing import Any
+
+class RowBatch: ...
+class IdOutOfRange(IndexError):
+    def __init__(self, id: Any, position: Any, height: Any) -> None: ...

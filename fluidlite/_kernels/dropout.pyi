@@ -1,0 +1,6 @@
+# Made by tools/make_stubs.py.
+from numpy.typing import NDArray
+from typing import Any
+
+def drop(x: Any, out: Any, mask: NDArray[Any], probability: float, scale: float, *, seed: int, stream: Any) -> Any: ...
+def drop_grad(out_grad: Any, mask: NDArray[Any], x_grad: Any, scale: float) -> Any: ...

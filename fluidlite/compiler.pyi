@@ -1,0 +1,13 @@
+# Made by tools/make_stubs.py.
+from fluidlite.framework import Program as Program
+from typing import Any
+
+class _Options:
+    def __init__(self) -> None: ...
+class BuildStrategy(_Options):
+    ReduceStrategy: Any
+    GradientScaleStrategy: Any
+class ExecutionStrategy(_Options): ...
+class CompiledProgram:
+    def __init__(self, program_or_graph: Any, build_strategy: Any = ...) -> None: ...
+    def with_data_parallel(self, loss_name: Any = ..., build_strategy: Any = ..., exec_strategy: Any = ..., share_vars_from: Any = ..., places: Any = ...) -> Any: ...

@@ -1,0 +1,9 @@
+# Made by tools/make_stubs.py.
+from fluidlite.framework import Program
+from fluidlite.variable import Variable as Variable
+from typing import Any
+
+EMPTY: str
+def save_inference_model(dirname: Any, feeded_var_names: Any, target_vars: Any, executor: Any, main_program: Program | None = ..., model_filename: Any = ..., params_filename: Any = ..., export_for_deployment: bool = ..., program_only: bool = ...) -> Any: ...
+def load_inference_model(dirname: Any, executor: Any, model_filename: Any = ..., params_filename: Any = ..., pserver_endpoints: Any = ...) -> Any: ...
+def read_program(dirname: Any, model_filename: Any = ...) -> Any: ...

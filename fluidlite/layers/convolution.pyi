@@ -1,0 +1,6 @@
+# Made by tools/make_stubs.py.
+from fluidlite.variable import Variable
+from typing import Any
+
+def conv2d(input: Any, num_filters: Any, filter_size: Any, stride: Any = ..., padding: Any = ..., dilation: Any = ..., groups: Any = ..., param_attr: Any = ..., bias_attr: Any = ..., use_cudnn: bool = ..., act: str | None = ..., name: str | None = ..., data_format: str = ...) -> Variable: ...
+def pool2d(input: Any, pool_size: int = ..., pool_type: str = ..., pool_stride: Any = ..., pool_padding: Any = ..., global_pooling: bool = ..., use_cudnn: bool = ..., ceil_mode: bool = ..., name: str | None = ..., exclusive: bool = ..., data_format: str = ...) -> Variable: ...

@@ -1,0 +1,6 @@
+# Made by tools/make_stubs.py.
+from fluidlite.variable import Variable
+from typing import Any
+
+def accuracy(input: Any, label: Any, k: int = ..., correct: Any = ..., total: Any = ...) -> Variable: ...
+def auc(input: Any, label: Any, curve: str = ..., num_thresholds: int = ..., topk: Any = ..., slide_steps: Any = ...) -> tuple[Variable, Variable, Variable]: ...

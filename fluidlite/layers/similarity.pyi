@@ -1,0 +1,6 @@
+# Made by tools/make_stubs.py.
+from fluidlite.variable import Variable
+from typing import Any
+
+def cos_sim(X: Any, Y: Any) -> Variable: ...
+def bilinear_tensor_product(x: Any, y: Any, size: Any, act: str | None = ..., name: str | None = ..., param_attr: Any = ..., bias_attr: Any = ...) -> Variable: ...

@@ -1,0 +1,6 @@
+# Made by tools/make_stubs.py.
+from typing import Any
+
+FLUID_VERSION: str
+def require_version(min_version: Any, max_version: Any = ...) -> None: ...
+def in_dygraph_mode() -> bool: ...

@@ -1,0 +1,51 @@
+"""The Pythons of this machine that can build and test wheels."""
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+OLDEST = (3, 11)  # the oldest supported, and the version of the limited API
+
+
+@dataclasses.dataclass(frozen=True)
+class Python:
+    version: tuple  # major, minor
+    full: tuple
+    executable: str
+    include: str
+
+
+ASK_PYTHON = """\
+import ensurepip, json, os, sys, sysconfig, venv
+include = sysconfig.get_paths()["include"]
+assert sys.implementation.name == "cpython" and os.path.exists(os.path.join(include, "Python.h"))
+assert not sysconfig.get_config_var("Py_GIL_DISABLED")
+print(json.dumps([sys.version_info[:3], os.path.realpath(sys.executable), include]))
+"""
+
+
+def ask_python(executable):
+    """What a Python says of itself; None if no wheels can be built with it."""
+    done = subprocess.run([executable, "-c", ASK_PYTHON], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        return None
+    full, path, include = json.loads(done.stdout)
+    return Python(tuple(full[:2]), tuple(full), path, include) if tuple(full[:2]) >= OLDEST else None
+
+
+def find_pythons():
+    """The newest Python of each version on PATH and among pyenv's."""
+    places = os.environ.get("PATH", "").split(os.pathsep)
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    places += [str(path) for path in pyenv.glob("versions/*/bin")]
+    found = {}
+    for place in places:
+        for path in Path(place or ".").glob("python3.*"):
+            if re.fullmatch(r"python3\.\d+", path.name) and "shims" not in path.parts:
+                python = ask_python(str(path))
+                if python and python.full > getattr(found.get(python.version), "full", ()):
+                    found[python.version] = python
+    return [found[version] for version in sorted(found)]
