@@ -125,8 +125,6 @@ class CompiledProgram:
                 where=here(),
             )
         self._program = program_or_graph
-        self._build_strategy = build_strategy
-        self._places = None
 
     def with_data_parallel(
         self, loss_name=None, build_strategy=None, exec_strategy=None, share_vars_from=None, places=None
@@ -144,7 +142,4 @@ class CompiledProgram:
                 expected="loss_name=loss.name",
                 where=here(),
             )
-        if build_strategy is not None:
-            self._build_strategy = build_strategy
-        self._places = places
         return self

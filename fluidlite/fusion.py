@@ -106,7 +106,7 @@ def _cross_entropy_grads(graph):
     for at, op in graph.each("cross_entropy_grad2"):
         (inner,) = op.output("X@GRAD")
         next_at, softmax_grad = graph.reader(inner, "softmax_grad")
-        made_at, forward = graph.writer(op.input("MatchX")[0], "cross_entropy2")
+        _, forward = graph.writer(op.input("MatchX")[0], "cross_entropy2")
         if softmax_grad is None or forward is None or not graph.is_between(inner, next_at):
             continue
         (softmax,) = softmax_grad.input("Out")

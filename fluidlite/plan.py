@@ -5,6 +5,7 @@ uses and shares, which cells of the Scope are read and written, where LoD has to
 """
 
 import contextlib
+import functools
 import math
 from collections import Counter
 
@@ -68,8 +69,12 @@ class Plan:
         lod_vars = set(lod_feeds) | {n for n, v in self.block.vars.items() if v.persistable and v.lod_level}
         self.steps = [self._bind(op, buffers, lod_vars) for op in self.ops]
         self._run_constants()
+        # What few plans need before every run; a small step shall not ask each time.
+        preparations = ((self.tables.forget, self.tables), (self.large.fill, self.large.whole_cells))
+        self.preparations = [prepare for prepare, wanted in preparations if wanted]
         if self.randoms:
-            self.random_step = (scope.find_var(RANDOM_STEP) or scope.var(RANDOM_STEP)).cell
+            counter = (scope.find_var(RANDOM_STEP) or scope.var(RANDOM_STEP)).cell
+            self.preparations.append(functools.partial(_draw, counter, self.randoms))
         self.warns = any(step.op.definition.warns for step in self.steps)
         if check_nan_inf:
             self.steps = [step for bound in self.steps for step in (bound, nan_check(bound))]
@@ -283,11 +288,8 @@ class Plan:
                 check_read(value, dtype, shape, name, op, slot)
         for cell in self.state_reads:
             cell.value = as_array(cell.value)
-        if self.tables:
-            self.tables.forget()
-        self.large.fill()
-        if self.randoms:
-            self._draw()
+        for prepare in self.preparations:
+            prepare()
         step, active = None, profiler.recorder
         try:
             # What IEEE arithmetic makes of 0/0 is a value like others here; FLAGS_check_nan_inf finds it.
@@ -297,14 +299,6 @@ class Plan:
         except Exception as error:
             explain(error, step)
             raise
-
-    def _draw(self):
-        """Give every random op the numbers of this run."""
-        cell = self.random_step
-        step = 0 if cell.value is None else int(cell.value[0])
-        cell.value = np.array([step + 1], np.int64)
-        for definition, stream in self.randoms:
-            definition.stream = _mixed(stream + step * 0x9E3779B97F4A7C15)
 
     def fetch(self):
         """Copies of the fetched values: LoDTensors and SelectedRows."""
@@ -350,6 +344,14 @@ def _seed_of(op):
     for byte in op.output_arg_names[0].encode():
         stream = (stream ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
     return int(seed) & 0xFFFFFFFFFFFFFFFF, stream
+
+
+def _draw(counter, randoms):
+    """Give every random op, (definition, stream), the numbers of this run, and count the run in a Scope's cell."""
+    step = 0 if counter.value is None else int(counter.value[0])
+    counter.value = np.array([step + 1], np.int64)
+    for definition, stream in randoms:
+        definition.stream = _mixed(stream + step * 0x9E3779B97F4A7C15)
 
 
 def _mixed(x):
