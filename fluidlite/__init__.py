@@ -32,6 +32,7 @@ from . import (
     profiler,
     reader,
     regularizer,
+    transpiler,
     unique_name,
 )
 from ._kernels._parallel import get_num_threads, set_num_threads
@@ -69,6 +70,7 @@ from .places import (
 )
 from .scope import Scope
 from .selected_rows import SelectedRows
+from .transpiler import DistributeTranspiler, DistributeTranspilerConfig
 from .variable import Parameter, Variable
 from .version import in_dygraph_mode, require_version
 

@@ -9,6 +9,7 @@ from . import errors as errors
 from . import executor as executor
 from . import framework as framework
 from . import functional as functional
+from . import incubate as incubate
 from . import inference as inference
 from . import initializer as initializer
 from . import io as io
@@ -20,6 +21,7 @@ from . import param_attr as param_attr
 from . import profiler as profiler
 from . import reader as reader
 from . import regularizer as regularizer
+from . import transpiler as transpiler
 from . import unique_name as unique_name
 from fluidlite._kernels._parallel import get_num_threads as get_num_threads
 from fluidlite._kernels._parallel import set_num_threads as set_num_threads
@@ -68,6 +70,8 @@ from fluidlite.places import device_guard as device_guard
 from fluidlite.places import is_compiled_with_cuda as is_compiled_with_cuda
 from fluidlite.scope import Scope as Scope
 from fluidlite.selected_rows import SelectedRows as SelectedRows
+from fluidlite.transpiler.distribute_transpiler import DistributeTranspiler as DistributeTranspiler
+from fluidlite.transpiler.distribute_transpiler import DistributeTranspilerConfig as DistributeTranspilerConfig
 from fluidlite.variable import Parameter as Parameter
 from fluidlite.variable import Variable as Variable
 from fluidlite.version import in_dygraph_mode as in_dygraph_mode

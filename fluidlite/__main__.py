@@ -5,11 +5,12 @@ import sys
 USAGE = """\
 usage: python -m fluidlite SCRIPT [ARGS ...]      run a paddle.fluid program
        python -m fluidlite -m MODULE [ARGS ...]   the same for a module
+       python -m fluidlite launch -n 4 SCRIPT ... run it as four ranks of one job, by mpiexec
        python -m fluidlite check SCRIPT ...       list the Fluid names that programs use, without running them
        python -m fluidlite api                    print the names of Fluid that fluidlite has, as Markdown
        python -m fluidlite --version
 
-A script that is called check or api is ./check or ./api.
+A script that is called check, api or launch is ./check, ./api or ./launch.
 """
 
 
@@ -34,6 +35,10 @@ def main(arguments):
 
         sys.stdout.write(page())
         return 0
+    if first == "launch":
+        from .distributed.launch import launch
+
+        return launch(rest)
     if first == "-m" and rest:
         from .compat.run import run_module
 

@@ -152,6 +152,8 @@ class Program:
         self._version = 0
         # Compiled plans by executor: they live as long as the program does.
         self._plans = {}
+        # How the ranks of a job train it together; None where it is trained by one process.
+        self._shared = None
         # What to feed and what to fetch, by a model saved for inference.
         self._feed_names, self._fetch_names = [], []
 
@@ -160,7 +162,7 @@ class Program:
 
     def __getstate__(self):
         """Of copies and pickles: without the plans, which hold what lives in a Scope."""
-        return {**self.__dict__, "_plans": {}}
+        return {**self.__dict__, "_plans": {}, "_shared": None}
 
     @property
     def random_seed(self):

@@ -20,15 +20,16 @@ from .buffers import format_bytes
 from .entry import CountFilterEntry, WaitingIds, fill_index
 from .errors import InvalidArgumentError, OutOfRangeError, ResourceExhaustedError
 from .mapped import Reserve, room_for
+from .ownership import owned
 from .row_initializer import RowInitializer
-from .table_rows import Slab, TableRows, require_distinct
+from .table_rows import IdTable, Slab, TableRows, require_distinct
 
 # More rows than this have no numbers.
 _MOST_ROWS = (1 << 32) - 2
 _SLAB_ROWS = 65536
 
 
-class HashTable(TableRows):
+class HashTable(IdTable, TableRows):
     """Rows of width D for up to V ids, any int64.
 
     Args:
@@ -38,7 +39,8 @@ class HashTable(TableRows):
         name: for messages.
 
     Attributes: shape, dtype, initializer, name; rows, by row number; steps, the updates so far; places, how many ids
-    training has looked up, duplicates counted; misses, how many of them made a row or had none.
+    training has looked up, duplicates counted; misses, how many of them made a row or had none; share, (rank, number of
+    ranks) where it holds only the rows that a rank owns, else None.
 
     >>> table = HashTable((1_000_000_000, 4), np.float32, RowInitializer('constant', 0.5))
     >>> table.set([-7, 1 << 60], np.ones((2, 4)))
@@ -47,7 +49,8 @@ class HashTable(TableRows):
     """
 
     __slots__ = (
-        "shape", "dtype", "initializer", "name", "index", "names", "seen", "rows", "limit", "steps", "places", "misses"
+        "shape", "dtype", "initializer", "name", "index", "names", "seen", "rows", "limit", "steps", "places", "misses",
+        "share"
     ) + ("_reserves", "_states", "_memo", "_lock", "_waiting", "__weakref__")  # fmt: skip
 
     def __init__(self, shape, dtype, initializer=None, name="table"):
@@ -64,6 +67,7 @@ class HashTable(TableRows):
         ]
         self.rows, self.names, self.seen = (reserve.array for reserve in self._reserves)
         self.steps = self.places = self.misses = 0
+        self.share = None
         self._states = weakref.WeakSet()
         self._memo, self._lock, self._waiting = {}, threading.RLock(), None
 
@@ -193,9 +197,13 @@ class HashTable(TableRows):
     def set(self, ids, values):
         """Give rows to ids: those that are live are overwritten, others are made. Ids must differ.
 
+        Where ranks share the table, each takes the rows that it owns: let all of them call it.
+
         Raises InvalidArgumentError if they do not, OutOfRangeError if there would be too many; nothing changes then.
         """
-        self.load([Slab(ids, values)], on_duplicate="replace")
+        ids, values = self._checked_slab(ids, values)
+        mine = owned(ids, self.share)
+        self.load([Slab(ids[mine], values[mine])], on_duplicate="replace")
 
     def load(self, slabs, *, on_duplicate="error"):
         """Take the rows of `slabs`, (ids, values) one after the other: saved rows, or those of several shards.

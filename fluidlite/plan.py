@@ -14,6 +14,7 @@ import numpy as np
 from . import flags, profiler
 from .buffers import Buffer, FreshBuffer, check_memory
 from .checks import check_read, explain, nan_check
+from .distributed import job as jobs
 from .dtypes import dtype_name, numpy_dtype
 from .errors import NotFoundError, ResourceExhaustedError, format_site, nearest
 from .fusion import fuse
@@ -44,14 +45,16 @@ class Plan:
     def __init__(self, program, scope, feed_names, fetch_names, lod_feeds=(), check_nan_inf=False):
         self.block = program.global_block()
         self.fetch_names = fetch_names
-        self.ops = _prune(self.block, self.block.ops, set(fetch_names), set(feed_names))
+        job = jobs.current()
+        self.shared = None if job is None else job.share_of(program, scope)
+        kept = set(fetch_names) if self.shared is None else self.shared.kept.union(fetch_names)
+        self.ops = _prune(self.block, self.block.ops, kept, set(feed_names))
         self._check_names(feed_names, fetch_names)
         if not check_nan_inf:  # which names an op of the program, not of the plan
-            fused = fuse(self.block, self.ops, set(fetch_names))
-            self.ops = _prune(self.block, fused, set(fetch_names), set(feed_names))
+            self.ops = _prune(self.block, fuse(self.block, self.ops, kept), kept, set(feed_names))
         self.cells = self._make_cells(scope, feed_names)
         self.trackers = scope._trackers()
-        self.tables = Tables(program, scope)
+        self.tables = Tables(program, scope, self.shared and self.shared.tables)
         self.large = LargeTables(self.block, list(_with_blocks(self.ops)), self.cells, _changes_rows_only)
         self.randoms = []
         updated = {n for op in self.ops for slot in op.definition.updates for n in op.outputs.get(slot, ())}
@@ -64,17 +67,23 @@ class Plan:
         self.reads = self._persistable_reads(feed_names)
         self.state_reads = self._state_reads()
         self._check_room()
-        buffers = place_buffers(self.block, self.ops, set(fetch_names))
-        self.copied = views_to_copy(self.block, self.ops, set(fetch_names))
+        alive = set(fetch_names) if self.shared is None else self.shared.alive.union(fetch_names)
+        buffers = place_buffers(self.block, self.ops, alive)
+        self.copied = views_to_copy(self.block, self.ops, alive)
         lod_vars = set(lod_feeds) | {n for n, v in self.block.vars.items() if v.persistable and v.lod_level}
         self.steps = [self._bind(op, buffers, lod_vars) for op in self.ops]
         self._run_constants()
         # What few plans need before every run; a small step shall not ask each time.
         preparations = ((self.tables.forget, self.tables), (self.large.fill, self.large.whole_cells))
         self.preparations = [prepare for prepare, wanted in preparations if wanted]
+        if self.shared is not None:
+            self.steps = self.shared.insert(self.steps, self.cells)
+            fed = {name: cell for name, _, _, cell, _ in self.feeds}
+            self.preparations.append(self.shared.look_ups(self.ops, fed, self.tables))
         if self.randoms:
             counter = (scope.find_var(RANDOM_STEP) or scope.var(RANDOM_STEP)).cell
-            self.preparations.append(functools.partial(_draw, counter, self.randoms))
+            rank = 0 if self.shared is None else self.shared.rank
+            self.preparations.append(functools.partial(_draw, counter, self.randoms, rank))
         self.warns = any(step.op.definition.warns for step in self.steps)
         if check_nan_inf:
             self.steps = [step for bound in self.steps for step in (bound, nan_check(bound))]
@@ -346,12 +355,12 @@ def _seed_of(op):
     return int(seed) & 0xFFFFFFFFFFFFFFFF, stream
 
 
-def _draw(counter, randoms):
-    """Give every random op, (definition, stream), the numbers of this run, and count the run in a Scope's cell."""
+def _draw(counter, randoms, rank):
+    """Give each random op, (definition, stream), its numbers for this run and rank; count the run in a Scope's cell."""
     step = 0 if counter.value is None else int(counter.value[0])
     counter.value = np.array([step + 1], np.int64)
     for definition, stream in randoms:
-        definition.stream = _mixed(stream + step * 0x9E3779B97F4A7C15)
+        definition.stream = _mixed(stream + step * 0x9E3779B97F4A7C15 + rank * 0xD1B54A32D192ED03)
 
 
 def _mixed(x):

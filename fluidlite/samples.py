@@ -33,7 +33,7 @@ class Samples:
         for begin in range(0, self.n, batch_size):
             end = min(begin + batch_size, self.n)
             rows = slice(begin, end) if order is None else order[begin:end]
-            group.append((end - begin, [_rows_of(*column, rows) for column in self.columns]))
+            group.append((end - begin, [rows_of(*column, rows) for column in self.columns]))
             n_lines += end - begin
             if n_lines >= _GROUP:
                 yield group
@@ -42,7 +42,8 @@ class Samples:
             yield group
 
 
-def _rows_of(values, offsets, rows):
+def rows_of(values, offsets, rows):
+    """(values in one dimension, offsets) of some samples of one slot; rows: a slice or an array of numbers."""
     if offsets is None:
         return values[rows].reshape(-1), None
     if isinstance(rows, slice):
@@ -51,7 +52,8 @@ def _rows_of(values, offsets, rows):
     begins = offsets[rows]
     lengths = offsets[rows + 1] - begins
     ends = np.cumsum(lengths)
-    return values[np.arange(ends[-1]) + np.repeat(begins - (ends - lengths), lengths)], np.concatenate([[0], ends])
+    n = ends[-1] if len(ends) else 0
+    return values[np.arange(n) + np.repeat(begins - (ends - lengths), lengths)], np.concatenate([[0], ends])
 
 
 class Loader:
@@ -77,7 +79,7 @@ class Loader:
         yield Samples(self.slots, n, [_joined(columns.pop(0), slot) for slot in self.slots])
 
     def _read(self):
-        with ThreadPoolExecutor(min(self.n_threads, len(self.readers)), "fluidlite loader") as pool:
+        with ThreadPoolExecutor(max(1, min(self.n_threads, len(self.readers))), "fluidlite loader") as pool:
             try:
                 # The pool hands results over in the order of the readers.
                 return [piece for pieces in pool.map(_all_batches, self.readers) for piece in pieces]

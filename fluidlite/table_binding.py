@@ -12,6 +12,7 @@ from .dtypes import VarType, numpy_dtype
 from .errors import InvalidArgumentError, format_site
 from .hash_table import HashTable, TableState
 from .lazy_rows import LazyRows
+from .lod_tensor import LoDTensor
 from .mapped import SMALLEST_FILE
 from .step import RowsCell, Step
 
@@ -39,14 +40,19 @@ def tables_of(program):
 
 
 class Tables:
-    """The tables of any ids of a program, by name, which of them it trains, and the cells of a Scope where they are."""
+    """The tables of any ids of a program, by name, which of them it trains, and the cells of a Scope where they are.
 
-    def __init__(self, program, scope):
+    sharded: {name: ShardedTable} of tables that are shared with other ranks: look-ups read those instead.
+    """
+
+    def __init__(self, program, scope, sharded=None):
         self.names, states, self.trained = tables_of(program)
         self.states = set(states)
         ops = [op for block in program.blocks for op in block.ops]
         found = self.names | {op.attrs[ROW_TABLE] for op in ops if sets_up_table(op)}
         self.cells = {name: (scope.find_var(name) or scope.var(name)).bare_cell for name in found}
+        self.sharded = {name: table for name, table in (sharded or {}).items() if name in self.names}
+        self._look_up_cells = {name: LoDTensor(table) for name, table in self.sharded.items()}
 
     def __bool__(self):
         return bool(self.names)
@@ -56,6 +62,8 @@ class Tables:
         for cell in self.cells.values():
             if cell.value.__class__ is HashTable:
                 cell.value.forget()
+        for name, table in self.sharded.items():
+            table.begin(name in self.trained)
 
     def bind(self, op, definition, ins, outs):
         """The cells of an op, tables and states among them as the op takes them.
@@ -77,6 +85,8 @@ class Tables:
                 cell = RowsCell(cell)
             elif found and not (slot.table and found[0] in self.names):
                 self._refuse(op, found[0], "writes" if outputs else "reads")
+            elif found:
+                cell = self._look_up_cells.get(found[0], cell)
             wrapped.append(cell)
         return wrapped
 

@@ -5,7 +5,7 @@ from collections import namedtuple
 import numpy as np
 
 from ._kernels import rows as row_kernels
-from .errors import InvalidArgumentError, ResourceExhaustedError
+from .errors import InvalidArgumentError, ResourceExhaustedError, UnavailableError
 from .mapped import room_for
 from .selected_rows import Chunk, SelectedRows
 
@@ -14,6 +14,15 @@ _SLAB_ROWS = 65536
 
 class Slab(namedtuple("Slab", ["ids", "values"])):
     """Some live rows: ids int64 (n,), values (n, D), arrays of their own."""
+
+    __slots__ = ()
+
+
+class IdTable:
+    """What a look-up may find in place of an array: a table of any ids.
+
+    It has shape, dtype, `rows` by number, `names` (the id of each number), `find`, `admit`, `remember` and `recall`.
+    """
 
     __slots__ = ()
 
@@ -70,7 +79,9 @@ class TableRows:
         Raises:
             InvalidArgumentError: an id lies outside [0, V), so that there is no such array.
             ResourceExhaustedError: the array would be larger than memory.
+            UnavailableError: it has only the rows that one rank of a job owns.
         """
+        require_whole(self, self.what)
         ids = self.ids
         if len(ids) and not 0 <= ids.min() <= ids.max() < self.shape[0]:
             bad = ids[(ids < 0) | (ids >= self.shape[0])][0]
@@ -105,6 +116,22 @@ class TableRows:
 
     def __repr__(self):
         return f"<{self.what}: {len(self)} of at most {self.shape[0]} rows, {self.dtype}[{self.width}]>"
+
+
+def share_of(value):
+    """(rank, number of ranks) of a table, or of a state of one, that has the rows of one rank alone, else None."""
+    return value.table.share if isinstance(value, TableRows) else None
+
+
+def require_whole(value, what):
+    """Refuse to give away as a whole what has the rows of one rank alone."""
+    share = share_of(value)
+    if share is not None:
+        raise UnavailableError(
+            f"{what} is not whole here: it has only the rows that rank {share[0]} of {share[1]} owns.",
+            hint="fleet.save_persistables and fleet.save_inference_model write the whole table, "
+            "fluid.io.save_checkpoint the parts of all ranks.",
+        )
 
 
 def require_distinct(ids, what):

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 
+from .distributed import job as jobs
 from .errors import InvalidArgumentError, InvalidTypeError, UnavailableError, warn_user
 from .operator import OpRole
 from .selected_rows import SelectedRows
@@ -139,8 +140,8 @@ def run_from_dataset(
         _warn_of_training(program)
     watched = _Watched(fetch_handler)
     progress = _Progress(debug)
-    with contextlib.closing(dataset._counted_batches(max(thread or 0, 0))) as batches:
-        for n_samples, feed in batches:
+    with _shared_epoch(program, scope), contextlib.closing(dataset._counted_batches(max(thread or 0, 0))) as batches:
+        for n_samples, feed in _look_ahead(program, batches):
             shown = fetch_names if (progress.n_batches + 1) % print_period == 0 else ()
             wanted = watched.names_now()
             values = executor.run(program, feed, [*shown, *wanted], scope=scope, return_numpy=False)
@@ -151,6 +152,34 @@ def run_from_dataset(
                     sys.stdout.write(f"{info}\t{format_tensor(name, value)}\n")
                 watched.show(values[len(shown) :])
     progress.finish()
+
+
+@contextlib.contextmanager
+def _shared_epoch(program, scope):
+    """An epoch of a program that ranks train together ends when it has ended on all of them."""
+    job = jobs.current() if program._shared is not None else None
+    if job is not None:
+        job.attach(scope)
+    yield
+    if job is not None:
+        job.end_epoch()
+
+
+def _look_ahead(program, batches):
+    """The batches; where rows are to be fetched ahead, the program knows of each next one."""
+    shared = program._shared
+    if shared is None or not shared.prefetch or not shared.sync:
+        yield from batches
+        return
+    batch = next(batches, None)
+    try:
+        while batch is not None:
+            following = next(batches, None)
+            shared.next_feed = {} if following is None else following[1]
+            yield batch
+            batch = following
+    finally:
+        shared.next_feed = None
 
 
 class _Watched:

@@ -15,16 +15,27 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 # A module may import from its own level and from those below it.
 LEVELS = {
     0: ["_kernels", "batch_sampler", "buffers", "config", "dtypes", "errors", "flags", "formats", "functional"]
-    + ["lod_tensor", "memory", "missing", "multislot", "places", "prefetch", "reader_position", "row_tracker"]
+    + [
+        "lod_tensor",
+        "memory",
+        "missing",
+        "multislot",
+        "ownership",
+        "places",
+        "prefetch",
+        "reader_position",
+        "row_tracker",
+    ]
     + ["samples", "scope", "selected_rows", "tables", "version"]
     + ["entry", "hash_table", "lazy_rows", "mapped", "row_initializer", "table_rows"],
     1: ["ops"],
-    2: ["framework", "operator", "program_desc", "unique_name", "variable"],
+    2: ["fingerprint", "framework", "operator", "program_desc", "unique_name", "variable"],
     3: ["clip", "initializer", "param_attr", "regularizer"],
     4: [
         "backward",
         "checks",
         "compiler",
+        "distributed",
         "executor",
         "feed",
         "fusion",
@@ -33,9 +44,19 @@ LEVELS = {
         "placement",
     ]
     + ["plan", "profiler", "step", "table_binding", "trainer"],
-    5: ["contrib", "exchange", "metrics", "data_feeder", "data_loader", "dataset", "inference", "input"]
-    + ["io", "layers", "loader_epochs", "nets", "optimizer", "reader", "reader_processes"],
-    6: ["__init__", "__main__", "compat", "core", "incubate"],
+    5: ["contrib", "exchange", "metrics", "data_feeder", "data_loader", "dataset", "dataset_base", "inference", "input"]
+    + [
+        "io",
+        "layers",
+        "loader_epochs",
+        "memory_dataset",
+        "nets",
+        "optimizer",
+        "reader",
+        "reader_processes",
+        "shared_samples",
+    ],
+    6: ["__init__", "__main__", "compat", "core", "incubate", "transpiler"],
 }
 LEVEL_OF = {name: level for level, names in LEVELS.items() for name in names}
 

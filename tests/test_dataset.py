@@ -419,8 +419,27 @@ class TestInMemory:
         memory.load_into_memory()
         memory.global_shuffle(Fleet(1), thread_num=12)
         assert memory.get_shuffle_data_size(Fleet(1)) == 3
-        with pytest.raises(NotImplementedError, match="over 2 workers"):
-            memory.global_shuffle(Fleet(2))
+        assert memory.get_memory_data_size(Fleet(1)) == 3
+        for call in (memory.global_shuffle, memory.get_memory_data_size, memory.get_shuffle_data_size):
+            with pytest.raises(NotImplementedError, match="over 2 workers"):
+                call(Fleet(2))
+
+    def test_the_state_of_one_of_several_ranks_is_refused(self, fresh, write):
+        memory = make(variables(), [write("a", LINES)], kind="InMemoryDataset")
+        memory.load_into_memory()
+        memory.set_state_dict(memory.state_dict() | {"exchanges": [7], "order": np.arange(2)})
+        assert memory.state_dict()["exchanges"] == [7]
+        for use in (lambda: next(memory.batches()), memory.local_shuffle):
+            with pytest.raises(UnavailableError, match="one of several ranks"):
+                use()
+        memory.load_into_memory()
+        assert memory.state_dict()["exchanges"] == [] and len(list(memory.batches())) == 2
+
+    @pytest.mark.parametrize("kind", ["InMemoryDataset", "QueueDataset"])
+    def test_one_process_needs_files(self, fresh, kind):
+        dataset = make(variables(), [], kind=kind)
+        with pytest.raises(UnavailableError, match="has no files"):
+            dataset.load_into_memory() if kind == "InMemoryDataset" else next(dataset.batches())
 
 
 DESC = """\

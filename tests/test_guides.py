@@ -11,7 +11,7 @@ import pytest
 import fluidlite as fluid
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted((ROOT / "docs").glob("guide_*.md"))
+PAGES = [*sorted((ROOT / "docs").glob("guide_*.md")), ROOT / "docs" / "distributed.md"]
 
 
 def programs(page):
@@ -22,7 +22,7 @@ def programs(page):
 
 
 def test_there_are_guides():
-    assert [page.stem for page in PAGES] == ["guide_fluid", "guide_pytorch"]
+    assert [page.stem for page in PAGES] == ["guide_fluid", "guide_pytorch", "distributed"]
     assert all(len(list(programs(page))) >= 3 for page in PAGES)
 
 

@@ -20,7 +20,14 @@ from hypothesis import strategies as st
 import fluidlite as fluid
 from fluidlite import tables
 from fluidlite.errors import EnforceNotMet, InvalidArgumentError, InvalidTypeError, NotFoundError, UnavailableError
-from fluidlite.io import checkpoint, checkpoint_values, latest_checkpoint, load_checkpoint, save_checkpoint
+from fluidlite.io import (
+    checkpoint_folder,
+    checkpoint_values,
+    checkpoint_write,
+    latest_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
 from fluidlite.selected_rows import SelectedRows
 from fluidlite.tables import RowState
 
@@ -447,7 +454,7 @@ def test_keep(make_fresh, small, folder):
 
 
 def test_a_chain_ends_when_it_is_as_large_as_its_beginning(fresh, small, folder, monkeypatch):
-    monkeypatch.setattr(checkpoint, "_LONGEST_CHAIN", 7)
+    monkeypatch.setattr(checkpoint_write, "_LONGEST_CHAIN", 7)
     _, loss = word_model(fresh)
     fresh.start()
     whole = []
@@ -794,7 +801,7 @@ def test_a_folder_that_is_none(one_saved, tmp_path):
 
 def test_a_folder_that_somebody_saves_to(one_saved):
     with (
-        checkpoint.locked(one_saved.folder),
+        checkpoint_folder.locked(one_saved.folder),
         pytest.raises(UnavailableError, match="Another process or thread is saving"),
     ):
         save_checkpoint(one_saved.exe, one_saved.folder, 3)

@@ -29,7 +29,7 @@ PUBLIC = [
     "",
     *(
         "backward clip contrib core data_feeder dataset errors executor framework functional inference initializer io"
-        " layers metrics nets optimizer param_attr profiler reader regularizer unique_name"
+        " incubate layers metrics nets optimizer param_attr profiler reader regularizer transpiler unique_name"
     ).split(),
 ]
 # A class shows these of its special methods.

@@ -30,8 +30,9 @@ def build_deepfm(fluid, workload):
     ids = layers.data("ids", [FIELDS, 1], dtype="int64")
     dense = layers.data("dense", [DENSE_FEATURES])
     label = layers.data("label", [1], dtype="float32")
-    rows = layers.embedding(ids, [height, width], is_sparse=True)
-    first = layers.reduce_sum(layers.embedding(ids, [height, 1], is_sparse=True), dim=1)
+    tables = {"is_sparse": True, "is_distributed": workload.get("is_distributed", False)}
+    rows = layers.embedding(ids, [height, width], **tables)
+    first = layers.reduce_sum(layers.embedding(ids, [height, 1], **tables), dim=1)
     square_of_sum = layers.square(layers.reduce_sum(rows, dim=1))
     sum_of_squares = layers.reduce_sum(layers.square(rows), dim=1)
     pairs = layers.elementwise_sub(square_of_sum, sum_of_squares)

@@ -27,7 +27,7 @@ HOMES = {
     **{
         f"paddle.fluid.{name}": "fluidlite"
         for name in ("backward", "compiler", "data_feed_desc", "data_feeder", "dataset", "executor", "framework")
-        + ("input", "lod_tensor", "parallel_executor", "param_attr", "transpiler", "transpiler.distribute_transpiler")
+        + ("input", "lod_tensor", "parallel_executor", "param_attr")
     },
     "paddle.fluid.core_avx": "fluidlite.core",
     "paddle.fluid.data_generator": "fluidlite.incubate.data_generator",

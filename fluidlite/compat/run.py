@@ -18,6 +18,7 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import fluidlite
+from fluidlite.distributed.launch import tell_rank
 
 from . import bridge
 
@@ -76,6 +77,7 @@ def prepare(folder):
     _prepend("PYTHONPATH", entries)
     _prepend("PATH", _folders_of_python())
     sys.excepthook = _excepthook
+    tell_rank()
     bridge.install()
 
 

@@ -16,6 +16,8 @@ from ..errors import InvalidArgumentError, InvalidTypeError, warn_user
 from ..formats.files import COPY_AGAIN, atomic_files, open_source
 from ..hash_table import HashTable
 from ..lod_tensor import LoDTensor
+from ..ownership import owned
+from ..table_rows import require_whole
 from .values import matrix, writable_view
 
 _HEADER = re.compile(rb"([0-9]{1,18}) ([0-9]{1,18})\s*\n")
@@ -45,7 +47,8 @@ class WordVectors(NamedTuple):
             vocabulary: {word: row or id}, or a list of the words of rows 0, 1, 2 ...
 
         Returns:
-            bool array (V',): the rows that were written; of a table of any ids, the ids. All others are as they were.
+            bool array (V',): the rows that were written; of a table of any ids, the ids, where ranks share it those
+            that this one owns. All others are as they were.
 
         >>> table = np.zeros((3, 2), np.float32)
         >>> WordVectors(['a', 'b'], np.ones((2, 2), np.float32)).fill(table, {'b': 2, 'c': 0}).tolist()
@@ -66,8 +69,9 @@ class WordVectors(NamedTuple):
         pairs = [(rows[word], i) for i, word in enumerate(self.words) if word in rows]
         to, source = np.array(pairs, np.int64).reshape(-1, 2).T
         if isinstance(table, HashTable):
-            table.set(to, self.vectors[source])
-            return to
+            mine = owned(to, table.share)
+            table.set(to[mine], self.vectors[source[mine]])
+            return to[mine]
         array[to] = self.vectors[source]
         found = np.zeros(len(array), bool)
         found[to] = True
@@ -128,6 +132,7 @@ def save_word2vec(path, table, vocabulary, *, binary=False):
     """
     table = _any_ids(table)
     by_id = isinstance(table, HashTable)
+    require_whole(table, "The table to be saved")
     array = table if by_id else matrix(table, "The table to be saved")
     rows = _rows_of(vocabulary, None if by_id else len(array))
     words = sorted(rows, key=rows.get)

@@ -8,6 +8,7 @@ row-major. All little-endian.
 
 import math
 import struct
+from collections import namedtuple
 
 import numpy as np
 
@@ -72,9 +73,32 @@ def write_selected_rows(file, selected_rows):
     _write_rows(file, selected_rows.rows, selected_rows.height, selected_rows.value)
 
 
+class RowStream(namedtuple("RowStream", ["count", "shape", "dtype", "ids", "rows"])):
+    """Rows of a table of any ids that come from somewhere else, to be written.
+
+    count: of rows. shape, dtype: (V, D), of the table. ids, rows: functions that give iterators of arrays, int64 (n,)
+    and (n, D), in the same order.
+    """
+
+    __slots__ = ()
+
+
 def write_table(file, table):
-    """Write the live rows of a table of any ids, or of a state of one, as SelectedRows: rows are ids, height is V."""
-    _write_rows(file, table.ids, table.shape[0], table.live_rows()[1:])
+    """Write the live rows of a table of any ids, or of a state of one, as SelectedRows: rows are ids, height is V.
+
+    table: a HashTable, a TableState or a RowStream.
+    """
+    if not isinstance(table, RowStream):
+        _write_rows(file, table.ids, table.shape[0], table.live_rows()[1:])
+        return
+    file.write(struct.pack("<IQ", 0, table.count))
+    for ids in table.ids():
+        file.write(np.ascontiguousarray(ids, "<i8").data)
+    file.write(struct.pack("<q", table.shape[0]))
+    _write_head(file, [table.count, *table.shape[1:]], table.dtype)
+    for rows in table.rows():
+        for slab in slabs(rows):
+            file.write(slab.data)
 
 
 def _write_rows(file, rows, height, value):
@@ -87,12 +111,15 @@ def _write_rows(file, rows, height, value):
 
 def _write_tensor(file, value):
     # Fluid has no tensors without dimensions.
-    dims = list(value.shape) or [1]
-    desc = encode(TENSOR, {"data_type": int(canonical_dtype(value.dtype)), "dims": dims})
-    file.write(struct.pack("<Ii", 0, len(desc)))
-    file.write(desc)
+    _write_head(file, list(value.shape) or [1], value.dtype)
     for slab in slabs(value):
         file.write(slab.data)
+
+
+def _write_head(file, dims, dtype):
+    desc = encode(TENSOR, {"data_type": int(canonical_dtype(dtype)), "dims": dims})
+    file.write(struct.pack("<Ii", 0, len(desc)))
+    file.write(desc)
 
 
 # ------------------------------------------------------------------------------------------------------------- reading

@@ -15,6 +15,7 @@ from ..reader import (
     shuffle,
     xmap_readers,
 )
+from . import sharded
 from .checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from .inference_model import load_inference_model, save_inference_model
 from .state import load, load_program_state, save, set_program_state

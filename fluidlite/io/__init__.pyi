@@ -1,10 +1,16 @@
 # Made by tools/make_stubs.py.
 from . import checkpoint as checkpoint
+from . import checkpoint_checks as checkpoint_checks
 from . import checkpoint_folder as checkpoint_folder
 from . import checkpoint_manifest as checkpoint_manifest
+from . import checkpoint_parts as checkpoint_parts
+from . import checkpoint_shards as checkpoint_shards
 from . import checkpoint_tables as checkpoint_tables
 from . import checkpoint_values as checkpoint_values
+from . import checkpoint_write as checkpoint_write
 from . import inference_model as inference_model
+from . import sharded as sharded
+from . import shares as shares
 from . import state as state
 from . import table_files as table_files
 from . import variables as variables

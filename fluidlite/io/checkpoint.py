@@ -17,9 +17,8 @@ before their first file. So whatever is called ``checkpoint-<step>`` is whole, w
 
 import contextlib
 import os
-import shutil
 
-from .. import row_tracker
+from .. import distributed
 from ..errors import (
     EnforceNotMet,
     InvalidArgumentError,
@@ -28,28 +27,23 @@ from ..errors import (
     warn_user,
 )
 from ..executor import global_scope
-from ..formats.files import UNFINISHED
-from ..formats.sections import array_part, write_entries
+from ..fingerprint import fingerprint
 from ..scope import RANDOM_STEP, Scope
 from . import checkpoint_manifest as manifests
 from .checkpoint_folder import (
     check_is_newest,
     locked,
     naming_another,
-    remove,
     remove_old,
     remove_unfinished,
     saving,
-    sync_folder,
 )
+from .checkpoint_parts import Caller, save_parts
+from .checkpoint_shards import read_shares, set_readers
 from .checkpoint_tables import attach_states
-from .checkpoint_values import entries_of, read_values
-from .variables import _cell_to_save, checked_executor, checked_program, chosen_variables, is_persistable
-
-# A chain of increments ends, and a whole checkpoint is written, when its files have this share of the whole one's
-# bytes, or when it has so many links: what loading reads stays within bounds.
-_LARGEST_CHAIN = 1.0
-_LONGEST_CHAIN = 100
+from .checkpoint_write import base_of, cells_to_save, make_folder, new_checkpoint, track, tracker_of, write_part
+from .shares import job_of, number_in, share_of_program
+from .variables import checked_executor, checked_program, chosen_variables, is_persistable
 
 _LARGEST_STEP = 10**18 - 1
 
@@ -93,6 +87,10 @@ def save_checkpoint(
         UnavailableError: a variable has no value, another process saves to this folder, or the system refuses (disk
             full, no permission). Checkpoints that were there before are as they were.
 
+    In a job of several ranks (``fleet``), one rank or all of them may call; each writes its part of the checkpoint, the
+    rows that it owns and what it has of its own, into a folder that all of them must see. Positions of readers are
+    those of the ranks that call. What fails on one rank fails on all that call. Increments need ranks that are in step.
+
     Rows of tables are written from where they lie: saving takes some MB of memory. A file of 1 GB is summed by CRC-32
     while it is written.
 
@@ -114,31 +112,32 @@ def save_checkpoint(
     arrays = []
     states = [manifests.pack_state(_reader(reader).state_dict(), arrays) for reader in readers]
     dirname = os.path.normpath(os.fspath(dirname))
+    job = job_of(scope)
+    number = None if job is None else number_in(job, program)
     with _lock_of(executor), saving(dirname, step):
-        cells = {var.name: _cell_to_save(var, scope) for var in chosen_variables(program, None, is_persistable)}
-        drawn = scope.find_var(RANDOM_STEP)
-        if drawn is not None and drawn.cell.value is not None:
-            cells[RANDOM_STEP] = drawn.cell
-        if not os.path.isdir(dirname):
-            os.makedirs(dirname)
-            sync_folder(os.path.dirname(dirname) or ".")
+        if number is not None:
+            save_parts(job, Caller(program, scope, states, arrays), number, dirname, step, keep, incremental)
+            return manifests.folder_of(dirname, step)
+        cells = cells_to_save(program, scope)
+        make_folder(dirname)
         with locked(dirname):
             remove_unfinished(dirname)
             check_is_newest(dirname, step)
-            tracker = scope._tracker if scope._tracker and scope._tracker.folder == os.path.realpath(dirname) else None
-            base = _base_of(dirname, tracker) if incremental else None
+            tracker = tracker_of(scope, dirname)
+            base = base_of(dirname, tracker) if incremental else None
             manifest = manifests.new_manifest(
                 id=os.urandom(16).hex(),
                 step=step,
-                program=manifests.fingerprint(program),
+                program=fingerprint(program),
                 seed=program.drawn_seed,
                 base=base and {"step": base["step"], "id": base["id"]},
                 tracked=bool(incremental or tracker),
                 readers=states,
             )
-            _write(dirname, manifest, cells, arrays, tracker if base else None, base)
+            with new_checkpoint(dirname, step) as beside:
+                write_part(beside, manifest, cells, arrays, tracker if base else None, base)
             if incremental or tracker:
-                _track(scope, program, dirname, manifest, cells)
+                track(scope, program, dirname, manifest, cells)
             if keep is not None:
                 remove_old(dirname, keep)
     return manifests.folder_of(dirname, step)
@@ -177,57 +176,6 @@ def _lock_of(executor):
     return getattr(executor, "_lock", contextlib.nullcontext())
 
 
-def _base_of(dirname, tracker):
-    """The manifest that an increment may add to, or None: then the checkpoint is whole."""
-    if tracker is None:
-        return None
-    try:
-        chain = manifests.read_chain(dirname, tracker.step)
-    except EnforceNotMet:
-        return None
-    sizes = [manifests.chain_bytes(manifest) for manifest in chain]
-    if chain[-1]["id"] != tracker.id or len(chain) > _LONGEST_CHAIN or sum(sizes[1:]) > _LARGEST_CHAIN * sizes[0]:
-        return None
-    return chain[-1]
-
-
-def _write(dirname, manifest, cells, arrays, tracker, base):
-    """Write a checkpoint beside the others and give it its name."""
-    beside = os.path.join(dirname, f"{UNFINISHED}{os.urandom(8).hex()}")
-    os.mkdir(beside)
-    try:
-        variables, stores, parts = entries_of(cells, tracker, base)
-        entries = [{"kind": "array"} for _ in arrays]
-        parts += [(entry, [array_part(array)]) for entry, array in zip(entries, arrays, strict=True)]
-        files = write_entries(beside, parts, own=("table",))
-        manifest.update(variables=variables, stores=stores, arrays=entries, files=files)
-        with open(os.path.join(beside, manifests.MANIFEST), "xb") as file:
-            file.write(manifests.encode(manifest))
-            file.flush()
-            os.fsync(file.fileno())
-        sync_folder(beside)
-        final = manifests.folder_of(dirname, manifest["step"])
-        if os.path.lexists(final):  # and not complete
-            remove(dirname, final)
-        os.rename(beside, final)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
-    sync_folder(dirname)
-
-
-def _track(scope, program, dirname, manifest, cells):
-    """From now on, note which rows are written."""
-    tracker = scope._tracker
-    if tracker is None:
-        tracker, uid = row_tracker.RowTracker(), scope._uid
-        scope._track(tracker)
-        for key in [key for key in program._plans if key[2] == uid]:
-            program._plans.pop(key, None)
-    values = {name: cell.value for name, cell in cells.items()}
-    tracker.restart(os.path.realpath(dirname), manifest["step"], manifest["id"], values)
-
-
 # ------------------------------------------------------------------------------------------------------------- loading
 
 
@@ -257,6 +205,11 @@ def load_checkpoint(executor, dirname, main_program=None, step=None, *, readers=
     Returns:
         int: the step.
 
+    It does not matter how many ranks have saved, and how many load: each calls this, reads the files itself, and keeps
+    the rows that it owns; one process gets whole tables. As many ranks as saved go on with the same bits. With another
+    number, each has the counters and statistics that rank 0 had, and readers begin at the start of their epoch, with a
+    warning.
+
     Raises:
         NotFoundError: there is no (complete) checkpoint, or it lacks a variable.
         InvalidArgumentError: a file is damaged, a checkpoint that this one adds to is broken, or a variable does not
@@ -266,6 +219,8 @@ def load_checkpoint(executor, dirname, main_program=None, step=None, *, readers=
     program, scope = checked_program(main_program), _checked_scope(scope)
     readers = [_reader(reader) for reader in readers]
     dirname = os.path.normpath(os.fspath(dirname))
+    if distributed.current() is not None:
+        distributed.current().note_checkpoints(dirname, manifests.newest_complete)
     if step is None:
         chain = _newest_chain(dirname)
     else:
@@ -274,25 +229,18 @@ def load_checkpoint(executor, dirname, main_program=None, step=None, *, readers=
             chain = manifests.read_chain(dirname, step)
     manifest = chain[-1]
     step = manifest["step"]
-    variables = chosen_variables(program, None, is_persistable)
+    variables, share = chosen_variables(program, None, is_persistable), share_of_program(scope, program)
     with naming_another(dirname, step):
-        tensors, arrays = read_values(dirname, chain, variables, optional=(RANDOM_STEP,))
+        tensors, arrays, part = read_shares(dirname, chain, variables, (RANDOM_STEP,), share)
     _check_program(program, manifest, dirname)
     if readers:
-        states = manifests.unpack_state(manifest["readers"], arrays)
-        if len(states) != len(readers):
-            raise InvalidArgumentError(
-                f"Checkpoint {manifests.folder_of(dirname, step)!r} does not fit the readers.",
-                expected=f"{len(states)} readers, as were saved",
-                actual=f"{len(readers)} readers",
-            )
-        for reader, state in zip(readers, states, strict=True):
-            reader.set_state_dict(state)
+        set_readers(readers, chain, part, arrays, share, manifests.folder_of(dirname, step))
     with _lock_of(executor):
-        _set(scope, program, manifest, tensors)
-        if manifest["tracked"]:
+        _set(scope, program, part, tensors)
+        # What other ranks have written is no beginning for increments.
+        if manifest["tracked"] and manifests.ranks_of(manifest) == (1 if share is None else share[1]):
             cells = {name: scope.find_var(name).cell for name in tensors}
-            _track(scope, program, dirname, manifest, cells)
+            track(scope, program, dirname, manifest, cells)
     return step
 
 
@@ -322,7 +270,7 @@ def _check_program(program, manifest, dirname):
             f"checkpoint {folder!r} was saved by a program with the random seed {manifest['seed']}; this one has "
             f"random_seed={program.random_seed} and draws other numbers."
         )
-    if manifest["program"] != manifests.fingerprint(program):
+    if manifest["program"] != fingerprint(program):
         warn_user(
             f"checkpoint {folder!r} was saved by a program with other ops, attributes or variables (fluidlite "
             f"{manifest['library']}): training goes on from its values, but not as that one would have gone on."

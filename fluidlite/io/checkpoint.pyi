@@ -4,7 +4,6 @@ from fluidlite.framework import Program
 from fluidlite.scope import Scope as Scope
 from typing import Any
 
-UNFINISHED: str
 RANDOM_STEP: str
 def save_checkpoint(executor: Any, dirname: Any, step: Any, main_program: Program | None = ..., keep: Any = ..., incremental: bool = ..., *, readers: Any = ..., scope: Scope | None = ...) -> Any: ...
 def latest_checkpoint(dirname: Any) -> Any: ...

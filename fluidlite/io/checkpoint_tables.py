@@ -120,12 +120,13 @@ def read_table(loaded, name, source, entry):
                 table.load([Slab(ids[start + old : start + len(rows)], rows[old:])])
         table.seen[numbers] = seen
         table.steps, table.places, table.misses = (entry[key] for key in ("steps", "places", "misses"))
-        table._waiting = _read_waiting(table, waiting)
+        table._waiting = waiting_ids(table, waiting)
     except EnforceNotMet as error:
         raise source.damaged(f"{what} makes no sense: {error.summary}") from None
 
 
-def _read_waiting(table, arrays):
+def waiting_ids(table, arrays):
+    """The WaitingIds of a table from its arrays (ids, seen, counts); None where nobody waits."""
     if not len(arrays[0]):
         return None
     waiting = WaitingIds(table.index.seed)

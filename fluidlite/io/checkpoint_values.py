@@ -13,7 +13,7 @@ from ..lod_tensor import LoDTensor, lod_misfit
 from ..mapped import SMALLEST_FILE, Reserve
 from ..selected_rows import SelectedRows
 from ..tables import RowState, RowStore
-from .checkpoint_manifest import folder_of
+from .checkpoint_manifest import files_of, folder_of
 from .checkpoint_tables import is_table, read_state, read_table, table_entries
 
 # Smaller values are always written whole.
@@ -108,7 +108,7 @@ def _rows_by_line(slots, count):
 # ------------------------------------------------------------------------------------------------------------- loading
 
 
-class _Loaded:
+class Loaded:
     """What a chain of checkpoints holds for some variables."""
 
     def __init__(self, dirname, chain):
@@ -148,7 +148,7 @@ class _Loaded:
                 wanted = planned.get((manifest["step"], file))
                 if wanted is None:
                     continue
-                path = os.path.join(folder_of(self.dirname, manifest["step"]), file)
+                path = os.path.join(files_of(self.dirname, manifest), file)
                 with open_sections(path, described, "Checkpoint file") as source:
                     for offset, entry, read in sorted(wanted, key=lambda one: (one[0], parts_bytes(one[1]["parts"]))):
                         source.pass_over(offset - source.position, "what nobody needs")
@@ -255,12 +255,12 @@ def read_values(dirname, chain, variables, optional=()):
     Returns:
         ``({name: LoDTensor}, arrays)``: new values, and the arrays of readers' states.
     """
-    loaded, newest = _Loaded(dirname, chain), chain[-1]
+    loaded, newest = Loaded(dirname, chain), chain[-1]
     folder = folder_of(dirname, newest["step"])
     names = [name for name in optional if name in newest["variables"]]
     dense = set()
     for var in variables:
-        _check_fits(var, newest, folder)
+        check_fits(var, newest, folder)
         names.append(var.name)
         if not var.row_state:
             dense.add(var.name)
@@ -293,7 +293,7 @@ def read_values(dirname, chain, variables, optional=()):
     return tensors, arrays
 
 
-def _check_fits(var, manifest, folder):
+def check_fits(var, manifest, folder):
     """Before anything is read: the checkpoint has the variable in the shape and dtype that the program says."""
     entry = manifest["variables"].get(var.name)
     if entry is None:

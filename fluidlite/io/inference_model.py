@@ -41,6 +41,23 @@ def save_inference_model(
     Returns:
         list of str: the names of the targets in the saved program.
     """
+    options = model_filename, params_filename, export_for_deployment, program_only
+    return write_model(dirname, feeded_var_names, target_vars, executor, main_program, *options, save_persistables)
+
+
+def write_model(
+    dirname,
+    feeded_var_names,
+    target_vars,
+    executor,
+    main_program,
+    model_filename,
+    params_filename,
+    export_for_deployment,
+    program_only,
+    save,
+):
+    """`save_inference_model`, with the function that saves the parameters: `save_persistables` or one like it."""
     checked_executor(executor)
     feeds = [feeded_var_names] if isinstance(feeded_var_names, str) else list(feeded_var_names)
     targets = [target_vars] if isinstance(target_vars, Variable) else list(target_vars)
@@ -65,7 +82,7 @@ def save_inference_model(
             "save_inference_model specified the param `program_only` to True, It will not save params of Program."
         )
     elif any(is_persistable(var) for var in model.list_vars()):
-        save_persistables(executor, dirname, model, params_filename and os.path.basename(params_filename))
+        save(executor, dirname, model, params_filename and os.path.basename(params_filename))
     # After the parameters, so that a program that is there can be loaded.
     with atomic_files(f"The program {path!r}") as files, files.open(path) as file:
         file.write(data)

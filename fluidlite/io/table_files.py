@@ -7,7 +7,8 @@ checkpoints keep that too.
 
 Loading replaces all rows. Later ids get the first values that the initializer of the startup program gives, so a
 program that trains needs its startup program run before; one for prediction does not. A state must have no row for an
-id that is not live in its table; live ids that it lacks get the initial value. When a table is loaded without its
+id that is not live in its table; live ids that it lacks get the initial value. Where ranks share tables, each reads the
+whole file and keeps the rows that it owns. When a table is loaded without its
 states, rows that are live before and after keep theirs. ``size[0]`` may differ from that of the program that saved.
 
 Two saved shards are merged by loading each into a Scope of its own and giving the rows of one to the other, the table
@@ -27,10 +28,12 @@ import numpy as np
 
 from ..dtypes import numpy_dtype
 from ..errors import InvalidArgumentError, UnavailableError
+from ..formats.tensor_stream import RowStream
 from ..hash_table import HashTable, TableState
 from ..lod_tensor import LoDTensor
 from ..table_binding import tables_of
-from ..table_rows import Slab
+from ..table_rows import Slab, share_of
+from .shares import owned_slabs, share_to_load
 
 # Beside the rows of a table in a dict of arrays: their ids.
 IDS = "@IDS"
@@ -40,7 +43,7 @@ _SLAB_ROWS = 65536
 
 def is_rows(value):
     """Whether a value is a table of any ids or a state of one."""
-    return isinstance(value, HashTable | TableState)
+    return isinstance(value, HashTable | TableState | RowStream)
 
 
 def arrays_of(name, table):
@@ -136,11 +139,12 @@ class NewTables:
             if len(ids) > shape[0]:
                 raise refuse(f"{what} has {len(ids)} rows, more than the {shape[0]} of the program")
             table = self.made[name] = HashTable(shape, dtype, getattr(held, "initializer", None), name)
+            table.share = getattr(held, "share", None) or share_to_load(self.scope, name)
             tensor = LoDTensor(table)
         else:
             tensor = LoDTensor(self._new_state(name, shape, dtype, held))
         try:
-            for ids_and_rows in slabs:
+            for ids_and_rows in owned_slabs(share_of(tensor.value), slabs):
                 tensor.value.load([ids_and_rows])
         except InvalidArgumentError as error:
             raise refuse(f"its rows make no sense: {error.summary}") from None

@@ -26,6 +26,7 @@ from ..formats.tensor_stream import (
 from ..framework import Program, default_main_program
 from ..lod_tensor import LoDTensor
 from ..selected_rows import SelectedRows
+from ..table_rows import require_whole
 from ..tables import wants_row_state
 from ..variable import Parameter, Variable
 from .checkpoint_tables import attach_states
@@ -184,6 +185,14 @@ def _write_variable(file, cell):
 
 
 def _cell_to_save(var, scope=None):
+    """The cell of a Variable that has a value, all of which is here."""
+    cell = cell_with_value(var, scope)
+    require_whole(cell.value, f"Variable {var.name!r}")
+    return cell
+
+
+def cell_with_value(var, scope=None):
+    """The cell of a Variable that has a value; of a table that ranks share, the rows of this one."""
     found = (scope or global_scope()).find_var(var.name)
     if found is None or found.cell.value is None:
         raise UnavailableError(

@@ -35,6 +35,7 @@ from . import (
     sequence,
     sequence_edit,
     sequence_layout,
+    server,
     slicing,
     stochastic,
     trigonometry,

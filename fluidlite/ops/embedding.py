@@ -1,6 +1,6 @@
 """Look-ups of rows in a table, and their gradient: a dense table, or the SelectedRows of the batch.
 
-With `is_sparse` and `is_distributed` the table may be a HashTable: ids are any int64. Then `padding_idx` is the literal
+With `is_sparse` and `is_distributed` the table may be an IdTable: ids are any int64. Then `padding_idx` is the literal
 id, and counts only with `has_padding_idx`, since -1 is an id like others. While training, ids without a row get one, if
 `entry` lets them in; with `is_test` they read as zeros.
 """
@@ -11,9 +11,9 @@ from .._kernels import rows as row_kernels
 from ..dtypes import VarType
 from ..entry import parse_entry
 from ..errors import OutOfRangeError
-from ..hash_table import HashTable
 from ..lazy_rows import LazyRows
 from ..selected_rows import Chunk, SelectedRows
+from ..table_rows import IdTable
 from .registry import Meta, OpDef, Slot, grad_spec, register_op
 
 
@@ -31,7 +31,7 @@ class _OfTable(OpDef):
         self.memory = np.empty(0, np.int64)
 
     def find_rows(self, table, ids, *, train):
-        """The rows of a HashTable by number, int64 (N,): 0 for a padding and for an id without a row."""
+        """The rows of an IdTable by number, int64 (N,): 0 for a padding and for an id without a row."""
         flat = ids.reshape(-1)
         if len(self.memory) < len(flat):
             self.memory = np.empty(len(flat), np.int64)
@@ -82,7 +82,7 @@ class _Lookup(_OfTable):
         gathered = out(self._out_shape(shape, width))
         flat = ids if len(shape) == 1 else ids.reshape(-1)
         rows = gathered if gathered.ndim == 2 else gathered.reshape(-1, width)
-        if w.__class__ is HashTable:
+        if isinstance(w, IdTable):
             row_kernels.gather_rows(w.rows, self.find_rows(w, ids, train=not self.attr["is_test"]), rows, 0)
             return gathered
         try:
@@ -152,7 +152,7 @@ class _LookupGrad(_OfTable):
         return Meta(w.shape, w.dtype, VarType.SELECTED_ROWS if self.attr["is_sparse"] else VarType.LOD_TENSOR)
 
     def run(self, w, ids, out_grad, out):
-        if w.__class__ is HashTable:
+        if isinstance(w, IdTable):
             numbers = w.recall(self.key, ids)
             if numbers is None:
                 numbers = self.find_rows(w, ids, train=not self.attr["is_test"])

@@ -23,6 +23,10 @@ def test_find():
     assert names.find("paddle.fluid.framework.Parameter")[0] is fluid.Parameter
     assert names.find("paddle.fluid.layers.metric_op.accuracy")[0] is fluid.layers.accuracy
     assert names.find("paddle.fluid.layers.nn.cross_entropy")[0] is fluid.layers.cross_entropy
+    fleet = names.find("paddle.fluid.incubate.fleet.parameter_server.distribute_transpiler.fleet")[0]
+    assert fleet is fluid.incubate.fleet.parameter_server.distribute_transpiler.fleet
+    transpiler = names.find("paddle.fluid.transpiler.distribute_transpiler.DistributeTranspiler")[0]
+    assert transpiler is fluid.DistributeTranspiler
 
 
 def test_find_follows_classes_and_no_other_objects():

@@ -46,6 +46,7 @@ EXEMPT_ATTRS = {
 # Ops that no sample can hold, since they take more than arrays: {op type: why, and where they are tested}.
 _READER = "takes a reader, tested in tests/ops/test_reader.py"
 NOT_SAMPLED = {"create_py_reader": _READER, "create_double_buffer_reader": _READER, "read": _READER}
+NOT_SAMPLED["listen_and_serv"] = "refuses to run, tested in tests/test_transpiler.py"
 NOT_SAMPLED["conditional_block"] = "runs a block of a program, tested in tests/test_control_flow.py"
 
 _samples = {}

@@ -1,0 +1,3 @@
+"""The faces of fleet for programs that had parameter servers."""
+
+from . import distribute_transpiler, pslib, version

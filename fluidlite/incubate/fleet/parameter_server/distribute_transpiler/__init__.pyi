@@ -1,0 +1,13 @@
+# Made by tools/make_stubs.py.
+from fluidlite.framework import Program
+from fluidlite.incubate.fleet.base.fleet_base import DistributedOptimizer as _DistributedOptimizer
+from fluidlite.incubate.fleet.base.fleet_base import Fleet as _Fleet
+from typing import Any
+
+class DistributedTranspiler(_Fleet):
+    def __init__(self) -> None: ...
+    def distributed_optimizer(self, optimizer: Any, strategy: Any = ...) -> Any: ...
+fleet: Any
+class TranspilerOptimizer(_DistributedOptimizer):
+    def __init__(self, optimizer: Any, strategy: Any = ...) -> None: ...
+    def minimize(self, loss: Any, scopes: Any = ..., startup_program: Program | None = ..., parameter_list: Any = ..., no_grad_set: Any = ...) -> Any: ...

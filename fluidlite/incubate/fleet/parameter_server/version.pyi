@@ -1,0 +1,5 @@
+# Made by tools/make_stubs.py.
+from typing import Any
+
+BUILD_MODE: int
+def is_transpiler() -> Any: ...

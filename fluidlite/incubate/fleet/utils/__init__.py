@@ -1,0 +1,3 @@
+"""Fluid's helpers around fleet."""
+
+from . import fleet_util
