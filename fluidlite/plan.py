@@ -14,7 +14,7 @@ import numpy as np
 from . import flags, profiler
 from .buffers import Buffer, FreshBuffer, check_memory
 from .checks import check_read, explain, nan_check
-from .distributed import job as jobs
+from .distributed.current import current
 from .dtypes import dtype_name, numpy_dtype
 from .errors import NotFoundError, ResourceExhaustedError, format_site, nearest
 from .fusion import fuse
@@ -45,7 +45,7 @@ class Plan:
     def __init__(self, program, scope, feed_names, fetch_names, lod_feeds=(), check_nan_inf=False):
         self.block = program.global_block()
         self.fetch_names = fetch_names
-        job = jobs.current()
+        job = current()
         self.shared = None if job is None else job.share_of(program, scope)
         kept = set(fetch_names) if self.shared is None else self.shared.kept.union(fetch_names)
         self.ops = _prune(self.block, self.block.ops, kept, set(feed_names))

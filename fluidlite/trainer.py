@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from .distributed import job as jobs
+from .distributed.current import current
 from .errors import InvalidArgumentError, InvalidTypeError, UnavailableError, warn_user
 from .operator import OpRole
 from .selected_rows import SelectedRows
@@ -157,7 +157,7 @@ def run_from_dataset(
 @contextlib.contextmanager
 def _shared_epoch(program, scope):
     """An epoch of a program that ranks train together ends when it has ended on all of them."""
-    job = jobs.current() if program._shared is not None else None
+    job = current() if program._shared is not None else None
     if job is not None:
         job.attach(scope)
     yield

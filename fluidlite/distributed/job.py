@@ -13,6 +13,7 @@ from ..operator import OpRole
 from ..table_binding import tables_of
 from .async_exchange import AsyncExchange
 from .communicator import connect, launched_rank
+from .current import commands
 from .differences import check_size, difference
 from .equal_values import drop_foreign_rows, make_equal
 from .failure import Failure, RemoteError, agreed, leave_it_to_the_first, text_of
@@ -21,33 +22,15 @@ from .sharded_table import ShardedTable
 from .sync_exchange import Switched, SyncExchange
 from .watch import Watch
 
-# What `Job.command` may ask for: {name: function(job, comm, local, **arguments)}, called on all ranks together.
-commands = {}
 
-_job = None
-
-
-def current():
-    """The Job of this process, or None before `start`."""
-    return _job
-
-
-def start():
-    """The Job of this process; the first call connects the ranks that a launcher of MPI has started.
-
-    Without a launcher it is a job of one rank, and needs no mpi4py.
-
-    Raises UnavailableError: mpi4py or its MPI library is missing on a process that a launcher has started.
-    """
-    global _job
-    if _job is None:
-        try:
-            _job = Job(connect())
-        except UnavailableError as error:
-            if launched_rank():
-                leave_it_to_the_first(error)
-            raise
-    return _job
+def connected_job():
+    """The Job of the ranks that a launcher of MPI has started."""
+    try:
+        return Job(connect())
+    except UnavailableError as error:
+        if launched_rank():
+            leave_it_to_the_first(error)
+        raise
 
 
 class SharedProgram:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import UnavailableError
 from .coordinator import Coordinator
+from .current import commands
 from .failure import RemoteError, text_of
 from .messages import FRESH, LONGEST_PAUSE, ROWS, SHORTEST_PAUSE, Kind, Mail, Unpacked, load
 from .owner import find_owned, gather_owned
@@ -230,8 +231,6 @@ class Server:
 
     def _run_command(self, callers, name, arguments):
         """Run a command, with all other servers."""
-        from .job import commands  # here, since jobs know of exchanges
-
         mine = self.rank in callers
         result = error = None
         with self.lock:

@@ -6,7 +6,7 @@ find each other through MPI.
 
 import os
 
-from ..distributed.job import start
+from ..distributed.current import start
 from ..errors import InvalidArgumentError, InvalidTypeError, PreconditionNotMetError, here, nearest, warn_user
 from ..framework import Program, default_main_program, default_startup_program
 from .ps_dispatcher import PSDispatcher, RoundRobin

@@ -1,7 +1,7 @@
 """Fleet: the job of this process by Fluid's names, and the optimizer that makes a program the job's."""
 
 from ....compiler import CompiledProgram
-from ....distributed.job import start
+from ....distributed.current import start
 from ....errors import InvalidTypeError, PreconditionNotMetError, UnavailableError, here
 from ....executor import Executor
 from ....framework import Program, default_startup_program

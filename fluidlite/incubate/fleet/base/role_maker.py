@@ -8,7 +8,7 @@ import os
 
 import numpy as np
 
-from ....distributed.job import start
+from ....distributed.current import start
 from ....errors import InvalidArgumentError, InvalidTypeError, here, warn_user
 
 __all__ = ["Role", "RoleMakerBase", "MPISymetricRoleMaker", "MPIRoleMaker", "UserDefinedRoleMaker"]
