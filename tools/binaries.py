@@ -32,7 +32,6 @@ MACOS_NAMES = C_NAMES | frozenset(
     " __sincosf_stret".split()
 )
 LINUX_LIBRARIES = re.compile(r"lib(c|m|pthread)\.so\.6|libpthread\.so\.0|ld-linux-(x86-64|aarch64)\.so\.[12]")
-NEWEST_GLIBC = (2, 17)
 SYSTEM_LIBRARY = "/usr/lib/libSystem.B.dylib"
 FLAT_LOOKUP, SYSTEM_ORDINAL = -2, 1
 
@@ -60,12 +59,14 @@ def suffix(abi, platform):
     return f".{name}-{machine}-linux-gnu.so" if system == "linux" else f".{name}-darwin.so"
 
 
-def check(path, data, platform, python_names):
+def check(path, data, platform, python_names, newest_glibc):
     """Sentences about a module at `path` in a wheel; `python_names` may be None, where they are not known."""
     module = PurePosixPath(path).name.split(".")[0]
     yield from _check_paths(data)
-    reader = _check_elf if platform.startswith("linux") else _check_macho
-    yield from reader(path, data, platform, module, python_names)
+    if platform.startswith("linux"):
+        yield from _check_elf(data, platform, module, python_names, newest_glibc)
+    else:
+        yield from _check_macho(path, data, platform, module, python_names)
 
 
 def _check_paths(data):
@@ -86,7 +87,7 @@ def _check_names(imported, allowed, python_names, own):
 # ---- Linux
 
 
-def _check_elf(path, data, platform, module, python_names):
+def _check_elf(data, platform, module, python_names, newest_glibc):
     binary = lief.ELF.parse(list(data))
     if binary is None or binary.header.machine_type != MACHINE[platform]:
         yield f"is no ELF file for {platform}"
@@ -101,8 +102,8 @@ def _check_elf(path, data, platform, module, python_names):
             yield "has text relocations"
     for symbol in binary.imported_symbols:
         version = re.match(r"GLIBC_(\d+)\.(\d+)", str(symbol.symbol_version))
-        if version and tuple(map(int, version.groups())) > NEWEST_GLIBC:
-            yield f"needs {symbol.name} of {version[0]}, newer than manylinux_2_17 allows"
+        if version and tuple(map(int, version.groups())) > newest_glibc:
+            yield f"needs {symbol.name} of {version[0]}, newer than its tag says"
     stack = [segment for segment in binary.segments if segment.type == lief.ELF.Segment.TYPE.GNU_STACK]
     if any(segment.has(lief.ELF.Segment.FLAGS.X) for segment in stack):
         yield "wants an executable stack"

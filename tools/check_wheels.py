@@ -33,8 +33,8 @@ MAX_BYTES = 3_000_000
 
 # The platform tags a wheel may have, and what pip calls the systems on which it has to be chosen or refused.
 PLATFORMS = {
-    "manylinux_2_17_x86_64": "linux-x86_64",
-    "manylinux_2_17_aarch64": "linux-aarch64",
+    **{f"manylinux_2_{minor}_x86_64": "linux-x86_64" for minor in range(17, 29)},
+    **{f"manylinux_2_{minor}_aarch64": "linux-aarch64" for minor in range(17, 29)},
     "macosx_11_0_arm64": "macos-arm64",
     "macosx_10_13_x86_64": "macos-x86_64",
     "macosx_10_15_x86_64": "macos-x86_64",
@@ -53,6 +53,8 @@ TOO_OLD = [
     "musllinux_1_2_x86_64",
 ]
 PYTHONS = [(3, minor) for minor in range(11, 16)]
+OLDEST_GLIBC = 17  # the 17 of 2.17
+NEWER_GLIBC_SINCE = (3, 14)  # NumPy has no wheels of this Python and newer ones for glibc 2.17
 
 
 # ---- what a wheel has to contain
@@ -165,6 +167,9 @@ def check_wheel(path):
     if path.stat().st_size > MAX_BYTES:
         yield f"is {path.stat().st_size:,} bytes, more than {MAX_BYTES:,}"
     (platform,) = platforms
+    glibc = oldest_glibc(tags)
+    if platform.startswith("linux") and glibc > OLDEST_GLIBC and (limited_api or python < NEWER_GLIBC_SINCE):
+        yield f"needs glibc 2.{glibc}, expected 2.{OLDEST_GLIBC}"
     with zipfile.ZipFile(path) as archive:
         info = f"{name}-{version}.dist-info"
         yield from check_contents(archive, info, abi, platform)
@@ -173,8 +178,14 @@ def check_wheel(path):
         known = allowed_python_names(limited_api, python)
         for member in archive.namelist():
             if member.endswith((".so", ".dylib")):
-                for problem in binaries.check(member, archive.read(member), platform, known):
+                for problem in binaries.check(member, archive.read(member), platform, known, (2, glibc)):
                     yield f"{member}: {problem}"
+
+
+def oldest_glibc(tags):
+    """The minor version of the oldest glibc 2 that the tags of a wheel ask for."""
+    found = [re.match(r"manylinux_2_(\d+)_", tag.platform) for tag in tags]
+    return min((int(match[1]) for match in found if match), default=OLDEST_GLIBC)
 
 
 def python_of(path):
@@ -242,11 +253,14 @@ def check_free_threaded(wheels):
                 yield f"{path.name} would be taken by Python {python[0]}.{python[1]} without the GIL"
 
 
-def expected_choice(wheels, platform, python):
-    """The wheel for this Python if there is one, else the abi3 wheel."""
+def expected_choice(wheels, platform, system, python):
+    """The wheel for this Python if there is one for such a system, else the abi3 wheel."""
+    newest = re.match(r"manylinux_2_(\d+)_", system)
     for abi in (f"cp{python[0]}{python[1]}", "abi3"):
         for path in wheels:
             tags = parse_wheel_filename(path.name)[3]
+            if newest and oldest_glibc(tags) > int(newest[1]):
+                continue
             if {tag.abi for tag in tags} == {abi} and any(PLATFORMS.get(tag.platform) == platform for tag in tags):
                 return path.name
     return None
@@ -256,7 +270,7 @@ def check_choices(folder, wheels):
     """What pip chooses in a folder of wheels; also how many cases were asked."""
     platforms = {PLATFORMS.get(tag.platform) for path in wheels for tag in parse_wheel_filename(path.name)[3]} - {None}
     cases = [
-        (system, python, expected_choice(wheels, platform, python))
+        (system, python, expected_choice(wheels, platform, system, python))
         for platform in sorted(platforms)
         for system in SYSTEMS[platform]
         for python in PYTHONS

@@ -330,7 +330,7 @@ cdef class MultiSlotParser:
             ZERO_COUNT: ("has no values: the number of ids can not be zero, pad it", wanted),
             WRONG_COUNT: ("has the wrong number of values", wanted),
             NO_VALUE: ("is cut off", f"{self.bad_count} value{'s' if self.bad_count > 1 else ''}"),
-            BAD_VALUE: (f"has a value that is not {kind}", f"{kind} as value {self.bad_count + 1}"),
+            BAD_VALUE: (f"has a value that is not {kind}", f"{kind} as value {<object>self.bad_count + 1}"),
             BIG_VALUE: (
                 "has a value that does not fit",
                 "a float32" if slot.is_float else "an integer of 64 bits, -2**63 <= value < 2**64",

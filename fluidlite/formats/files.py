@@ -184,7 +184,7 @@ def atomic_files(what):
         yield files
         files.commit()
     except (OSError, ValueError) as error:
-        if not isinstance(error, OSError) and "null byte" not in str(error):
+        if not isinstance(error, OSError) and "embedded null" not in str(error):
             raise
         raise UnavailableError(
             f"{what} could not be saved: {error}.", hint="the files that were there before are unchanged."

@@ -15,7 +15,7 @@ def saving(dirname, step):
     try:
         yield
     except (OSError, ValueError) as error:
-        if isinstance(error, EnforceNotMet) or not (isinstance(error, OSError) or "null byte" in str(error)):
+        if isinstance(error, EnforceNotMet) or not (isinstance(error, OSError) or "embedded null" in str(error)):
             raise
         newest = None
         with contextlib.suppress(EnforceNotMet):

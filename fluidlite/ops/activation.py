@@ -337,5 +337,7 @@ class SoftReluGrad(UnaryGrad):
 
     def run(self, y, out_grad, out):
         threshold = self.attr["threshold"]
-        inside = (y > np.logaddexp(-threshold, 0)) & (y < np.logaddexp(threshold, 0))
+        low, high = np.logaddexp([-threshold, threshold], 0)
+        # In float64, whatever the dtype of y: a bound that is rounded would be on the wrong side of the values on it.
+        inside = np.greater(y, low, signature="dd->?") & np.less(y, high, signature="dd->?")
         return np.multiply(-np.expm1(-y) * inside, out_grad, out=out(y.shape))

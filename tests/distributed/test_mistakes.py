@@ -46,14 +46,27 @@ SAID_ELSEWHERE = {
     "an interrupt": "\nKeyboardInterrupt\n",
     "a late listener": "Bad: a listener",
 }
+# Each is a job of its own: those that are much like others are only run with -m slow.
+SLOW = {
+    "after the start", "at the end", "a dtype", "a missing feed", "a full table, caught", "an update", "half an update",
+    "a program that is not distributed", "a width", "two programs", "after the end", "a late listener",
+    "a late catcher",
+}  # fmt: skip
+# What other tests of this module look at.
+SHARED = {"everywhere", "between steps", "sys.exit", "sys.exit with a text"}
 # These catch what rank 0 should say, and do something else for a long time.
 CAUGHT = {"a late catcher": "Bad: a catcher"}
 
 
+def marked(mistakes):
+    return [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in mistakes]
+
+
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory):
+def outcomes(request, tmp_path_factory):
     """{mistake: (exit status, what each rank said, which ranks came to the end, seconds)}."""
 
+    chosen = {getattr(item, "callspec", None) and item.callspec.params.get("mistake") for item in request.session.items}
     folders = tmp_path_factory.mktemp("mistakes")
 
     def run(mistake):
@@ -66,11 +79,11 @@ def outcomes(tmp_path_factory):
         return outcome.code, said, done, time.monotonic() - began
 
     with ThreadPoolExecutor(4) as pool:
-        names = [*SAID, *SAID_ELSEWHERE, *CAUGHT]
+        names = [name for name in (*SAID, *SAID_ELSEWHERE, *CAUGHT) if name in chosen | SHARED]
         return dict(zip(names, pool.map(run, names), strict=True))
 
 
-@pytest.mark.parametrize("mistake", SAID)
+@pytest.mark.parametrize("mistake", marked(SAID))
 def test_rank_0_names_a_mistake_once(outcomes, mistake):
     code, said, done, seconds = outcomes[mistake]
     assert code != 0
@@ -81,7 +94,7 @@ def test_rank_0_names_a_mistake_once(outcomes, mistake):
     assert seconds < 30
 
 
-@pytest.mark.parametrize("mistake", [*SAID_ELSEWHERE, *CAUGHT])
+@pytest.mark.parametrize("mistake", marked([*SAID_ELSEWHERE, *CAUGHT]))
 def test_a_rank_says_what_rank_0_cannot(outcomes, mistake):
     code, said, done, seconds = outcomes[mistake]
     text = {**SAID_ELSEWHERE, **CAUGHT}[mistake]
@@ -164,13 +177,12 @@ def test_what_is_missing_is_named_with_what_to_install(tmp_path, modules, said):
 
 def test_ranks_that_are_alone_in_their_mpi_are_told_so():
     # As if the mpiexec of another MPI had started it.
-    outcome = run_alone(STARTS, env={"PMI_SIZE": "2", "PMI_RANK": "0"})
-    assert outcome.code != 0
-    assert outcome.err.count("The ranks do not find each other: each of them is alone in its MPI library.") == 1
-    assert "start the job with the mpiexec of the same MPI" in outcome.err
-    outcome = run_alone(STARTS, env={"PMI_SIZE": "2", "PMI_RANK": "1"})
-    assert outcome.code != 0
-    assert "The ranks do not find each other" not in outcome.err
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda rank: run_alone(STARTS, env={"PMI_SIZE": "2", "PMI_RANK": rank}), "01")
+    assert first.code != 0 and second.code != 0
+    assert first.err.count("The ranks do not find each other: each of them is alone in its MPI library.") == 1
+    assert "start the job with the mpiexec of the same MPI" in first.err
+    assert "The ranks do not find each other" not in second.err
 
 
 def test_tasks_of_srun_without_mpi_are_warned_that_they_train_alone():
