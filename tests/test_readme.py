@@ -30,7 +30,7 @@ def test_program_runs(source, capsys):
 def test_commands_stand_on_the_first_screen():
     first_screen = README.splitlines()[:30]
     assert '    pip install ".[examples]" && python examples/word_emb.py' in first_screen
-    assert '    pip install -e ".[test]" && pytest' in first_screen
+    assert '    pip install -e ".[test]" && pytest -n 2 --dist loadfile' in first_screen
 
 
 def test_extras_of_the_commands_exist():
