@@ -4,13 +4,14 @@ import os
 import stat
 import subprocess
 import sys
+import time
 
 import pytest
 
 from fluidlite.distributed import launch
 from fluidlite.errors import NotFoundError
 
-from .launching import run_alone
+from .launching import run_alone, started
 
 SCRIPT = """
 import os, sys
@@ -139,3 +140,14 @@ def test_a_launch_has_ranks_arguments_and_exit_status(tmp_path):
 def test_the_usage_of_fluidlite_names_it():
     done = subprocess.run([sys.executable, "-m", "fluidlite", "--help"], capture_output=True, text=True, check=True)
     assert "launch -n 4 SCRIPT" in done.stdout
+
+
+def test_a_job_that_does_not_end_says_which_ranks_live(tmp_path):
+    script = "import sys, time\nopen('began-' + sys.argv[1], 'a').close()\ntime.sleep(60)\n"
+    with started(2, script, "x", folder=tmp_path) as job:
+        until = time.monotonic() + 30
+        while len(job.ranks_alive() or [0, 0]) < 2 or not (tmp_path / "began-x").exists():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        with pytest.raises(AssertionError, match=r"no end after 0.2 s of the processes (\[\d+, \d+\]|None)"):
+            job.wait(0.2)

@@ -72,11 +72,10 @@ def outcomes(request, tmp_path_factory):
     def run(mistake):
         folder = folders / mistake.replace(" ", "-")
         folder.mkdir()
-        began = time.monotonic()
-        outcome = run_ranks(2, SCRIPT, mistake, folder=folder)
+        outcome = run_ranks(2, SCRIPT, mistake, folder=folder, timeout=35)
         said = [(folder / f"stderr.{rank}").read_text() for rank in range(2)]
         done = [rank for rank in range(2) if (folder / f"done.{rank}").exists()]
-        return outcome.code, said, done, time.monotonic() - began
+        return outcome.code, said, done, outcome.seconds
 
     with ThreadPoolExecutor(4) as pool:
         names = [name for name in (*SAID, *SAID_ELSEWHERE, *CAUGHT) if name in chosen | SHARED]
