@@ -77,6 +77,12 @@ class Operator:
         """The op's place in its block."""
         return next(i for i, op in enumerate(self.block.ops) if op is self)
 
+    @property
+    def changes_rows_only(self):
+        """Whether an update leaves alone what a SelectedRows gradient does not name."""
+        rows_only = self.definition.rows_only
+        return self.attrs.get(rows_only, False) if isinstance(rows_only, str) else rows_only
+
     def _set_attr(self, name, value):
         self.attrs[name] = value
         self.block.program._changed()

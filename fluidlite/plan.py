@@ -55,7 +55,7 @@ class Plan:
         self.cells = self._make_cells(scope, feed_names)
         self.trackers = scope._trackers()
         self.tables = Tables(program, scope, self.shared and self.shared.tables)
-        self.large = LargeTables(self.block, list(_with_blocks(self.ops)), self.cells, _changes_rows_only)
+        self.large = LargeTables(self.block, list(_with_blocks(self.ops)), self.cells)
         self.randoms = []
         updated = {n for op in self.ops for slot in op.definition.updates for n in op.outputs.get(slot, ())}
         # (name, variable, dtype, cell, whether an op writes to the fed array itself)
@@ -231,11 +231,11 @@ class Plan:
             call = copy_after(call, copied)
         if self.trackers:
             names = set(op.output_arg_names) - {EMPTY}
-            if _changes_rows_only(op):
+            if op.changes_rows_only:
                 # Tables of any ids know themselves which rows were seen.
                 names -= self.tables.names | self.tables.states
             written = sorted(n for n in names if op.block._find_var_recursive(n).persistable)
-            grad = self.cells[op.inputs["Grad"][0]] if _changes_rows_only(op) else None
+            grad = self.cells[op.inputs["Grad"][0]] if op.changes_rows_only else None
             for tracker in self.trackers if written else ():
                 call = tracker.watch(call, tuple(written), grad)
         return Step(call, op, ins, outs)
@@ -317,12 +317,6 @@ class Plan:
             else LoDTensor(cell.value.copy(), cell.lod_offsets)
             for cell in self.fetches
         ]
-
-
-def _changes_rows_only(op):
-    """Whether an update leaves alone what a SelectedRows gradient does not name."""
-    rows_only = op.definition.rows_only
-    return op.attrs.get(rows_only, False) if isinstance(rows_only, str) else rows_only
 
 
 def _with_blocks(ops):

@@ -19,7 +19,7 @@ from .step import RowsCell, Step
 # Attribute of the ops that initialize a table or its states: the name of the table.
 ROW_TABLE = "row_table"
 
-_LOOKUPS = ("lookup_table", "lookup_table_v2")
+LOOKUPS = ("lookup_table", "lookup_table_v2")
 
 
 def tables_of(program):
@@ -27,7 +27,7 @@ def tables_of(program):
     names, states, trained = set(), {}, set()
     ops = [op for block in program.blocks for op in block.ops]
     for op in ops:
-        if op.attrs.get("is_sparse") and op.attrs.get("is_distributed") and op.type.startswith(_LOOKUPS):
+        if op.attrs.get("is_sparse") and op.attrs.get("is_distributed") and op.type.startswith(LOOKUPS):
             names.update(op.input("W"))
             if op.type.endswith("_grad"):
                 trained.update(op.input("W"))
@@ -70,7 +70,7 @@ class Tables:
 
         A look-up in a table that the program does not train makes no rows.
         """
-        if op.type in _LOOKUPS and not self.trained.intersection(op.input("W")):
+        if op.type in LOOKUPS and not self.trained.intersection(op.input("W")):
             definition.attr["is_test"] = True
         return self._wrap(op, definition.inputs, ins), self._wrap(op, definition.outputs, outs, outputs=True)
 
@@ -181,16 +181,16 @@ class LargeTables:
     """The tables of a plan that may lie in files, and whether all of its ops read them by row.
 
     Args:
-        block, ops: of the plan. cells: {name: cell}. changes_rows_only: whether an update op leaves other rows alone.
+        block, ops: of the plan. cells: {name: cell}.
     """
 
-    def __init__(self, block, ops, cells, changes_rows_only):
+    def __init__(self, block, ops, cells):
         names = {n for n in cells if (v := block.vars.get(n)) is not None and lies_in_file(v)}
         whole = set()
         for op in ops if names else ():
             for slot in op.definition.inputs:
                 for name in names.intersection(op.input(slot.name)):
-                    if not (slot.table or _updates_rows(op, slot, changes_rows_only)):
+                    if not (slot.table or _updates_rows(op, slot)):
                         whole.add(name)
         self.names, self.whole_cells = names - whole, [cells[name] for name in whole]
 
@@ -219,11 +219,11 @@ class LargeTables:
         return wrapped
 
 
-def _updates_rows(op, slot, changes_rows_only):
+def _updates_rows(op, slot):
     grads = op.input("Grad")
     return (
         slot.name in op.definition.updates.values()
-        and changes_rows_only(op)
+        and op.changes_rows_only
         and len(grads) == 1
         and op.block._find_var_recursive(grads[0]).type == VarType.SELECTED_ROWS
     )

@@ -12,9 +12,9 @@ from ..errors import InvalidArgumentError, format_site
 from ..operator import OpRole
 from ..ops.registry import EMPTY, OpDef
 from ..step import Step
+from ..table_binding import LOOKUPS
 from .updates import inputs_of_updates, settings_of_all, update_ops
 
-_LOOKUPS = ("lookup_table", "lookup_table_v2")
 # Ops that work on each element of a sparse gradient alone, and those that sum over all of them.
 _BY_ELEMENT = {"merge_selected_rows", "get_tensor_from_selected_rows", "square", "scale", "clip", "elementwise_mul"}
 _SUMS = {"reduce_sum"}
@@ -150,7 +150,7 @@ class SharedPlan:
         written = {name for op in ops for name in op.output_arg_names}
         wanted = {}
         for op in ops:
-            if op.type in _LOOKUPS and op.input("W")[0] in self.tables:
+            if op.type in LOOKUPS and op.input("W")[0] in self.tables:
                 (name,) = op.input("W")
                 (ids,) = op.input("Ids")
                 padding = op.attrs["padding_idx"] if op.attrs["has_padding_idx"] else None

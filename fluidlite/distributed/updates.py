@@ -65,8 +65,7 @@ class Update:
         cells = {op.input(slot)[0]: self._kept(op.input(slot)).cell for slot in updated}
         self.param = cells[self.name]
         self.states = [cell for name, cell in cells.items() if name != self.name]
-        rows_only = definition.rows_only
-        self._rows_only = op.attrs.get(rows_only, False) if isinstance(rows_only, str) else rows_only
+        self._rows_only = op.changes_rows_only
         # Tables of any ids know themselves which of their rows have changed.
         of_rows = {n for n in cells if table is not None and block._find_var_recursive(n).shape == variable.shape}
         self._written = tuple(sorted(set(cells) - of_rows if self._rows_only else cells))

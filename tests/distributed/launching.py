@@ -6,6 +6,7 @@ A launch takes a second or more, so a script checks many things. It may leave a 
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -79,9 +80,12 @@ class Job:
             command, cwd=self.folder, env=environment, stdout=self.out, stderr=self.err, start_new_session=True
         )
 
-    def wait(self, timeout=60):
-        """The Outcome. A job that takes longer is ended, and fails."""
-        until, look, seen, ended = self.began + timeout, 0.0, False, None
+    def wait(self, timeout=60, launcher_ends=True):
+        """The Outcome. A job that takes longer is ended, and fails.
+
+        launcher_ends: False where mpiexec may go on after the last rank: then the status is what it says of a rank.
+        """
+        until, look, seen, ended, hangs = self.began + timeout, 0.0, False, None, False
         while self.process.poll() is None:
             time.sleep(0.02)
             now = time.monotonic()
@@ -96,13 +100,16 @@ class Job:
             # another was about to connect (PMIX_ERR_UNREACH). What is tested are the ranks.
             seen = seen or bool(alive)
             ended = (ended or now) if seen and not alive else None
-            if ended is not None and now - ended > _LAUNCHER_SECONDS:
+            if not launcher_ends and ended is not None and now - ended > _LAUNCHER_SECONDS:
                 self.end()
+                hangs = True
                 break
-        seconds = (ended or time.monotonic()) - self.began
+        code, seconds = self.process.returncode, (ended if hangs else time.monotonic()) - self.began
+        if hangs:
+            code = int(re.search(r"Exit code: +(\d+)", self._text(self.err))[1])
         kept = [self.values / str(rank) for rank in range(self.n_ranks)]
         values = [json.loads(path.read_text()) if path.exists() else None for path in kept]
-        return Outcome(self.process.returncode, self._text(self.out), self._text(self.err), values, seconds)
+        return Outcome(code, self._text(self.out), self._text(self.err), values, seconds)
 
     def ranks_alive(self):
         """The process ids of its ranks that have not ended; None where the system does not tell."""
@@ -151,7 +158,9 @@ def started(n_ranks, script, *arguments, folder, env=None, tcp=False, fluid=Fals
     return Job(command, folder, environment, n_ranks)
 
 
-def run_ranks(n_ranks, script, *arguments, timeout=60, env=None, tcp=False, folder=None, fluid=False):
+def run_ranks(
+    n_ranks, script, *arguments, timeout=60, env=None, tcp=False, folder=None, fluid=False, launcher_ends=True
+):
     """The `Outcome` of a script that mpiexec runs as `n_ranks` ranks.
 
     Args:
@@ -162,10 +171,11 @@ def run_ranks(n_ranks, script, *arguments, timeout=60, env=None, tcp=False, fold
         tcp: ranks talk over TCP alone, as on several machines.
         folder: where it runs and `script` is written; a temporary one if None.
         fluid: run it by ``python -m fluidlite``, for scripts that import paddle.fluid.
+        launcher_ends: see `Job.wait`.
     """
     with _folder(folder) as place:
         with started(n_ranks, script, *arguments, folder=place, env=env, tcp=tcp, fluid=fluid) as job:
-            return job.wait(timeout)
+            return job.wait(timeout, launcher_ends)
 
 
 def run_alone(script, *arguments, timeout=60, env=None, folder=None, fluid=False):

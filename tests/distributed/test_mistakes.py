@@ -72,7 +72,7 @@ def outcomes(request, tmp_path_factory):
     def run(mistake):
         folder = folders / mistake.replace(" ", "-")
         folder.mkdir()
-        outcome = run_ranks(2, SCRIPT, mistake, folder=folder, timeout=35)
+        outcome = run_ranks(2, SCRIPT, mistake, folder=folder, timeout=35, launcher_ends=mistake != "before the start")
         said = [(folder / f"stderr.{rank}").read_text() for rank in range(2)]
         done = [rank for rank in range(2) if (folder / f"done.{rank}").exists()]
         return outcome.code, said, done, outcome.seconds
