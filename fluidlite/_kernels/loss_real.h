@@ -86,7 +86,7 @@ static inline void FN(scale_row)(REAL *out, REAL factor, Py_ssize_t n)
 static inline void FN(store_loss)(const loss_job *job, Py_ssize_t row, double sum, double label_above_top)
 {
     int ignored = is_ignored(job, label_at(job, row));
-    ((REAL *)job->loss)[row] = ignored ? 0 : (REAL)(log(sum) - label_above_top);
+    ((REAL *)job->loss)[row] = ignored ? 0 : (REAL)(log_double(sum) - label_above_top);
 }
 
 static inline void FN(softmax_row)(const loss_job *job, Py_ssize_t row)

@@ -7,6 +7,8 @@
 #include <math.h>
 #include <stdint.h>
 
+#include "exp.h"
+
 static inline void philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
 {
     uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
@@ -57,7 +59,7 @@ static inline double normal_quantile(double q)
                     21213.794301586595867) * r + 5394.1960214247511077) * r + 687.1870074920579083) * r +
                  42.313330701600911252) * r + 1.0);
     }
-    r = sqrt(-log(0.5 - fabs(q)));
+    r = sqrt(-log_double(0.5 - fabs(q)));
     if (r <= 5.0) {
         r -= 1.6;
         z = (((((((7.7454501427834140764e-4 * r + 0.0227238449892691845833) * r + 0.24178072517745061177) * r +

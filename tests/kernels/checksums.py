@@ -1,4 +1,6 @@
-"""Prints a checksum of the result of every kernel that is compiled per CPU level, as JSON; run by test_cpu.py.
+"""Prints checksums of what random numbers and every kernel that is compiled per CPU level give, as JSON.
+
+Run by test_cpu.py, and by tools/test_wheels.py on other CPUs.
 
 Results that are NaN by rights are left out: which NaN comes out is up to the CPU.
 """
@@ -8,7 +10,17 @@ import zlib
 
 import numpy as np
 
-from fluidlite._kernels import _parallel, activation, elementwise, loss, optimizers, reduction, row_optimizers, rows
+from fluidlite._kernels import (
+    _parallel,
+    activation,
+    elementwise,
+    loss,
+    optimizers,
+    random,
+    reduction,
+    row_optimizers,
+    rows,
+)
 
 ADAM = {"learning_rate": 0.01, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
 # The rules with states of the parameter's shape: name of the kernels, number of states, options.
@@ -156,7 +168,22 @@ def check_elementwise(dtype, width, note):
     note("scale", out)
 
 
-CHECKS = (check_rows, check_dense_updates, check_activations, check_losses, check_reductions, check_elementwise)
+def check_random(dtype, width, note):
+    out = np.empty(ELEMENTS, dtype)
+    for name in ("fill_uniform", "fill_gaussian", "fill_truncated_gaussian"):
+        getattr(random, name)(out, 0.5, 2.0, seed=7, stream=width)
+        note(name, out)
+
+
+CHECKS = (
+    check_rows,
+    check_dense_updates,
+    check_activations,
+    check_losses,
+    check_reductions,
+    check_elementwise,
+    check_random,
+)
 
 
 def checksums(threads):
