@@ -456,7 +456,6 @@ def test_one_executor_can_be_used_from_two_threads(fresh):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
 def test_a_forked_child_runs_programs(fresh, with_threads):
     """The child has none of the parent's threads, and goes on where the parent was."""
     with_threads(2)

@@ -420,13 +420,11 @@ class TestProcesses:
         assert child.exitcode == 0
         assert found == {name: np.asarray(value).tobytes() for name, value in predictor.run(inputs).items()}
 
-    @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
     def test_fork(self, saved):
         predictor = Predictor(saved.folder)
         predictor.run(feed())
         self._same_in_a_child("fork", predictor, feed(1))
 
-    @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
     def test_fork_while_another_thread_makes_a_plan(self, saved):
         predictor = Predictor(saved.folder)
         held, release = threading.Event(), threading.Event()

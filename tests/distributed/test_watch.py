@@ -109,7 +109,8 @@ def runs():
 
     def run(text):
         began = time.monotonic()
-        command = [sys.executable, "-c", BEGIN + text]
+        # Python warns of every fork beside threads.
+        command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", BEGIN + text]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         return done.returncode, done.stdout, done.stderr, time.monotonic() - began
 

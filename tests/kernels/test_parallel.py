@@ -6,7 +6,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import warnings
 
 import numpy as np
 import pytest
@@ -126,9 +125,7 @@ def test_child_of_a_fork_computes(with_threads):
     with_threads(2)
     param, grad = arrays()
     step(param, grad)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
+    child = os.fork()
     if child == 0:
         signal.alarm(30)  # a hang ends the child, and then its status is not zero
         status = 1
