@@ -43,6 +43,7 @@ OLD_CPUS = [
 # pow of the C library, which Ftrl takes with a power other than -1/2, chooses by CPU itself and rounds accordingly. In
 # float32 the difference is rounded away.
 NOT_PROMISED = re.compile(r"float64.*'lr_power': -0\.8")
+KERNELS, WHOLE = ("tests/kernels",), ("-n", "2", "--dist", "loadfile")
 PARTS = ("native", "old-cpus", "arm64", "sdist")
 ARM64_PLATFORMS = ["manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux_2_17_aarch64"]
 ARM64_PLATFORMS += ["manylinux2014_aarch64", "any"]
@@ -160,12 +161,11 @@ def run_natively(report, pythons, wheels, tests, work, quick):
 
         def abi3(inside=inside):
             (path,) = wheels.glob("*-abi3-manylinux*x86_64.whl")
-            return f"{install(inside, wheels, path)}; {pytest([inside], tests, 'tests/kernels')}"
+            return f"{install(inside, wheels, path)}; {pytest([inside], tests, *KERNELS)}"
 
         report.step(f"x86-64, Python {version}, install", chosen)
         report.step(f"x86-64, Python {version}, examples", run_without_compiler, inside, tests, work / f"out-{short}")
-        what = ["tests/kernels"] if quick else []
-        report.step(f"x86-64, Python {version}, tests", pytest, [inside], tests, *what)
+        report.step(f"x86-64, Python {version}, tests", pytest, [inside], tests, *(KERNELS if quick else WHOLE))
         report.step(f"x86-64, Python {version}, abi3", abi3)
 
 
@@ -219,7 +219,7 @@ def run_as_old_cpus(report, python, wheels, tests, work, qemu):
         if said["cpu"] != path:
             raise StepError(f"the CPU path is {said['cpu']}, expected {path}")
         bits = compare(checksums(command, tests, **variables), expected)
-        return f"path {path}; {bits}; {pytest([command], tests, 'tests/kernels', **variables)}"
+        return f"path {path}; {bits}; {pytest([command], tests, *KERNELS, **variables)}"
 
     for name, model, variables, path in OLD_CPUS:
         report.step(f"x86-64 as {name}", emulate, name, model, variables, path)
@@ -250,7 +250,7 @@ def run_as_arm64(report, python, wheels, tests, work, qemu, root, expected):
             if said["cpu"] != "neon":
                 raise StepError(f"the CPU path is {said['cpu']}, expected neon")
             bits = compare(checksums(command, tests, **variables), expected) if expected else ""
-            return f"path neon; {bits}; {pytest([command], tests, 'tests/kernels', **variables)}"
+            return f"path neon; {bits}; {pytest([command], tests, *KERNELS, **variables)}"
 
         report.step(f"arm64, Python {version[0]}.{version[1]}, {abi}", emulate)
 
@@ -265,7 +265,7 @@ def run_sdist(path, python, work, quick):
     run([python.executable, "-m", "venv", work / "env-sdist"])
     inside = work / "env-sdist" / "bin" / "python"
     run([inside, "-m", "pip", "install", "-q", "-e", ".[test]"], cwd=source, env=environment())
-    return pytest([inside], source, *(["tests/kernels"] if quick else []))
+    return pytest([inside], source, *(KERNELS if quick else WHOLE))
 
 
 def main(argv=None):
