@@ -96,12 +96,23 @@ def check_requirements(pins):
         raise BuildError(f'pip install ".[release]" first; these differ: {", ".join(wrong)}')
 
 
-def new_environment(python, folder, requirements):
-    """The Python of a new virtual environment that has the requirements."""
-    run([python.executable, "-m", "venv", folder], f"the virtual environment of {python.executable}")
-    inside = folder / "bin" / "python"
-    run([inside, "-m", "pip", "install", "--quiet", *requirements], "installing " + ", ".join(requirements))
-    return inside
+@dataclasses.dataclass(frozen=True)
+class Builder:
+    """A Python that builds: that of a virtual environment with the requirements, and a folder of its headers."""
+
+    version: tuple
+    inside: Path
+    headers: Path
+
+    @classmethod
+    def prepare(cls, python, work, requirements):
+        folder, headers = (work / f"{what}-{python.version[1]}" for what in ("env", "headers"))
+        run([python.executable, "-m", "venv", folder], f"the virtual environment of {python.executable}")
+        inside = folder / "bin" / "python"
+        run([inside, "-m", "pip", "install", "--quiet", *requirements], "installing " + ", ".join(requirements))
+        shutil.copytree(python.include, headers)
+        shutil.copy(python.pyconfig, headers / "pyconfig.h")
+        return cls(python.version, inside, headers)
 
 
 def source_date_epoch():
@@ -160,9 +171,9 @@ def base_environment(epoch):
     return {name: os.environ[name] for name in kept if name in os.environ} | {"SOURCE_DATE_EPOCH": str(epoch)}
 
 
-def cross_environment(target, version, work, epoch):
+def cross_environment(target, builder, work, epoch):
     """The environment in which setuptools builds for a target."""
-    compiler = shlex.join([sys.executable, str(TOOLS / "zig_cc.py")])
+    compiler = shlex.join([sys.executable, str(TOOLS / "zig_cc.py"), f"-I{builder.headers}"])
     cache = str(work / "zig-cache")
     return {
         "ZIG_GLOBAL_CACHE_DIR": cache,
@@ -174,25 +185,26 @@ def cross_environment(target, version, work, epoch):
         # They replace all that Python was built with; without an -O zig adds its sanitizer.
         "CFLAGS": "-O3 -DNDEBUG -fwrapv -fno-strict-aliasing -g0",
         "_PYTHON_HOST_PLATFORM": target.platform,
-        "SETUPTOOLS_EXT_SUFFIX": target.suffix(version),
+        "SETUPTOOLS_EXT_SUFFIX": target.suffix(builder.version),
     }
 
 
-def check_type_sizes(python, environment):
+def check_type_sizes(builder, environment):
+    version, target = "{}.{}".format(*builder.version), environment["FLUIDLITE_ZIG_TARGET"]
     run(
-        [*shlex.split(environment["CC"]), "-c", f"-I{python.include}", TOOLS / "type_sizes.c", "-o", os.devnull],
-        f"comparing the sizes of C types of {environment['FLUIDLITE_ZIG_TARGET']} with those of {python.include}",
+        [*shlex.split(environment["CC"]), "-c", TOOLS / "type_sizes.c", "-o", os.devnull],
+        f"comparing the sizes of C types of {target} with those in the pyconfig.h of Python {version}",
         env=environment,
     )
 
 
-def build_wheel(python, inside, target, source, work, options):
+def build_wheel(builder, target, source, work, options):
     """Builds one wheel from the unpacked sdist; its path."""
-    tag = "abi3" if options.limited_api else f"cp{python.version[0]}{python.version[1]}"
+    tag = "abi3" if options.limited_api else "cp{}{}".format(*builder.version)
     folder = work / f"{tag}-{target.name}"
     folder.mkdir()
-    environment = cross_environment(target, python.version, work, options.epoch)
-    check_type_sizes(python, environment)
+    environment = cross_environment(target, builder, work, options.epoch)
+    check_type_sizes(builder, environment)
     config = folder / "setup.cfg"
     config.write_text(
         f"[build]\nbuild_base = {folder / 'build'}\n"
@@ -204,7 +216,7 @@ def build_wheel(python, inside, target, source, work, options):
         environment["FLUIDLITE_LIMITED_API"] = "1"
         del environment["SETUPTOOLS_EXT_SUFFIX"]
     run(
-        [inside, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder / "raw", source],
+        [builder.inside, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder / "raw", source],
         f"building the {tag} wheel for {target.name}",
         env=environment,
     )
@@ -242,16 +254,16 @@ def build_all(pythons, targets, work, out, jobs):
     check_requirements(pins)
     epoch = source_date_epoch()
     needed = [pins[name] for name in HOST_TOOLS]
-    insides = {python: new_environment(python, work / f"env-{python.version[1]}", needed) for python in pythons}
-    oldest = pythons[0]
-    path, source = build_sdist(insides[oldest], work, out, epoch)
+    builders = [Builder.prepare(python, work, needed) for python in pythons]
+    oldest = builders[0]
+    path, source = build_sdist(oldest.inside, work, out, epoch)
     print(f"{path.stat().st_size:>10,} bytes  {path.name}", flush=True)
     # The limited API is that of 3.11 whatever the headers, but the oldest are the ones sure to have nothing newer.
-    plan = [(python, Options(epoch, jobs)) for python in pythons] + [(oldest, Options(epoch, jobs, True))]
-    for python, options in plan:
+    plan = [(builder, Options(epoch, jobs)) for builder in builders] + [(oldest, Options(epoch, jobs, True))]
+    for builder, options in plan:
         for target in targets:
             start = time.monotonic()
-            raw = build_wheel(python, insides[python], target, source, work, options)
+            raw = build_wheel(builder, target, source, work, options)
             wheel = repair_wheel(raw, target, out, epoch)
             seconds = time.monotonic() - start
             print(f"{wheel.stat().st_size:>10,} bytes  {wheel.name}  ({seconds:.0f} s)", flush=True)

@@ -15,7 +15,8 @@ class Python:
     version: tuple  # major, minor
     full: tuple
     executable: str
-    include: str
+    include: str  # a folder with the headers
+    pyconfig: str  # the pyconfig.h it was built with
 
 
 ASK_PYTHON = """\
@@ -23,7 +24,11 @@ import ensurepip, json, os, sys, sysconfig, venv
 include = sysconfig.get_paths()["include"]
 assert sys.implementation.name == "cpython" and os.path.exists(os.path.join(include, "Python.h"))
 assert not sysconfig.get_config_var("Py_GIL_DISABLED")
-print(json.dumps([sys.version_info[:3], os.path.realpath(sys.executable), include]))
+# Debian's is where its own compilers look; what lies beside Python.h includes it from there.
+parent, name = os.path.split(include)
+multiarch = os.path.join(parent, str(sysconfig.get_config_var("MULTIARCH")), name, "pyconfig.h")
+pyconfig = multiarch if os.path.exists(multiarch) else os.path.join(include, "pyconfig.h")
+print(json.dumps([sys.version_info[:3], os.path.realpath(sys.executable), include, pyconfig]))
 """
 
 
@@ -32,8 +37,8 @@ def ask_python(executable):
     done = subprocess.run([executable, "-c", ASK_PYTHON], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         return None
-    full, path, include = json.loads(done.stdout)
-    return Python(tuple(full[:2]), tuple(full), path, include) if tuple(full[:2]) >= OLDEST else None
+    full, *paths = json.loads(done.stdout)
+    return Python(tuple(full[:2]), tuple(full), *paths) if tuple(full[:2]) >= OLDEST else None
 
 
 def find_pythons():
