@@ -19,6 +19,8 @@ DIRECTIVES = {
     "initializedcheck": DEBUG,
     "nonecheck": DEBUG,
     "cdivision": True,
+    # Kernels share nothing but the pool of threads and one piece of scratch memory, which are made for it.
+    "freethreading_compatible": True,
 }
 
 # Without -fno-math-errno sqrt keeps a branch that stops the vectoriser; -ffp-contract=off lets every CPU variant and

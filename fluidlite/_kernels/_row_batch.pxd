@@ -85,7 +85,6 @@ cdef class RowBatch:
     cdef const char** pointers
     cdef int64_t* unsorted_ids
     cdef void* scratch
-    cdef size_t scratch_bytes
     cdef row_chunk one_chunk
     cdef Array two_arrays[2]
     cdef uint64_t few_keys[FEW_KEYS]

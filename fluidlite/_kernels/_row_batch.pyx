@@ -9,20 +9,16 @@ cimport cython
 from cpython.buffer cimport PyBuffer_Release
 from cpython.number cimport PyNumber_Index
 from libc.stdint cimport int64_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport calloc, free
 
 from fluidlite._kernels._arrays cimport INT64, REAL, Array, acquire, require_disjoint, require_unit_columns
 from fluidlite._kernels._parallel cimport run_chunks
+from fluidlite._kernels._scratch cimport give_scratch, take_scratch
 from fluidlite._kernels._sort cimport FEW_KEYS, sort_counters, sort_few, sort_keys
 
 cdef enum:
     PACK_BLOCK = 16384                  # positions per chunk of packing
     UPDATE_STEP = 32768                 # elements per chunk of an update: some 40 microseconds
-    MAX_IDLE = 64 << 20                 # bytes of scratch that are kept for the next call
-
-# The scratch of the last call. Fresh pages of a megabyte cost more than sorting in them. Guarded by the GIL.
-cdef void* _idle = NULL
-cdef size_t _idle_bytes = 0
 
 
 class IdOutOfRange(IndexError):
@@ -113,18 +109,13 @@ cdef class RowBatch:
     """The occurrences of one gradient. `batch_rows` takes the arrays; `prepare` checks and sorts without the GIL."""
 
     def __dealloc__(self):
-        global _idle, _idle_bytes
         cdef Py_ssize_t i
         for i in range(self.n_held):
             PyBuffer_Release(&self.arrays[i].view)
         if self.chunks != &self.one_chunk:
             free(self.chunks)
             free(self.arrays)
-        if self.scratch_bytes > _idle_bytes and self.scratch_bytes <= MAX_IDLE:
-            free(_idle)
-            _idle, _idle_bytes = self.scratch, self.scratch_bytes
-        else:
-            free(self.scratch)
+        give_scratch(self.scratch)
 
     cdef int add(self, object entry) except -1:
         cdef row_chunk* chunk = &self.chunks[self.n_chunks]
@@ -162,7 +153,6 @@ cdef class RowBatch:
 
     cdef int make_room(self) except -1:
         """Decides how keys are made of rows and positions, and finds memory for them."""
-        global _idle, _idle_bytes
         cdef Py_ssize_t counters = sort_counters(self.size)
         cdef size_t words
         cdef uint64_t* at
@@ -177,15 +167,7 @@ cdef class RowBatch:
             words += self.size
         if self.wide:
             words += 2 * self.size
-        self.scratch_bytes = words * sizeof(uint64_t)
-        if _idle_bytes >= self.scratch_bytes:
-            self.scratch, self.scratch_bytes = _idle, _idle_bytes
-            _idle, _idle_bytes = NULL, 0
-        else:
-            self.scratch = malloc(self.scratch_bytes)
-            if self.scratch == NULL:
-                self.scratch_bytes = 0
-                raise MemoryError(f"no memory to sort {self.size} ids")
+        self.scratch = take_scratch(words * sizeof(uint64_t))
         at = <uint64_t*>self.scratch
         self.keys, self.spare, self.counters = at, at + self.size, <Py_ssize_t*>(at + 2 * self.size)
         at += 2 * self.size + counters
