@@ -55,7 +55,7 @@ class Executor:
         place: CPUPlace(), or None.
 
     One Executor runs one program at a time (it has a lock); threads that train at the same time use an Executor and a
-    Scope each.
+    Scope each. Programs are built by one thread at a time: the default programs and the names belong to the process.
 
     >>> import fluidlite as fluid
     >>> with fluid.program_guard(fluid.Program(), fluid.Program()):

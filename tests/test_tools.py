@@ -44,9 +44,10 @@ def test_macos_modules_have_no_path_in_them(load):
 
 def test_suffixes_are_those_of_python(load):
     linux, arm, mac, intel = load("build_wheels").TARGETS
-    assert linux.suffix((3, 12)) == ".cpython-312-x86_64-linux-gnu.so"
-    assert arm.suffix((3, 11)) == ".cpython-311-aarch64-linux-gnu.so"
-    assert mac.suffix((3, 15)) == intel.suffix((3, 15)) == ".cpython-315-darwin.so"
+    assert linux.suffix("cp312") == ".cpython-312-x86_64-linux-gnu.so"
+    assert linux.suffix("cp314t") == ".cpython-314t-x86_64-linux-gnu.so"
+    assert arm.suffix("cp311") == ".cpython-311-aarch64-linux-gnu.so"
+    assert mac.suffix("cp315") == intel.suffix("cp315") == ".cpython-315-darwin.so"
 
 
 def make_sdist(path, mtime, names, mode=0o644, owner="somebody"):

@@ -43,9 +43,9 @@ class Target:
     def is_linux(self):
         return self.platform.startswith("linux")
 
-    def suffix(self, version):
-        """Of the file of a module for Python `version` (major, minor)."""
-        abi = f"cpython-{version[0]}{version[1]}"
+    def suffix(self, abi):
+        """Of the file of a module for a Python of this ABI, as cp314."""
+        abi = abi.replace("cp", "cpython-")
         return f".{abi}-{self.platform.removeprefix('linux-')}-linux-gnu.so" if self.is_linux else f".{abi}-darwin.so"
 
 
@@ -100,19 +100,19 @@ def check_requirements(pins):
 class Builder:
     """A Python that builds: that of a virtual environment with the requirements, and a folder of its headers."""
 
-    version: tuple
+    abi: str
     inside: Path
     headers: Path
 
     @classmethod
     def prepare(cls, python, work, requirements):
-        folder, headers = (work / f"{what}-{python.version[1]}" for what in ("env", "headers"))
+        folder, headers = (work / f"{what}-{python.abi}" for what in ("env", "headers"))
         run([python.executable, "-m", "venv", folder], f"the virtual environment of {python.executable}")
         inside = folder / "bin" / "python"
         run([inside, "-m", "pip", "install", "--quiet", *requirements], "installing " + ", ".join(requirements))
         shutil.copytree(python.include, headers)
         shutil.copy(python.pyconfig, headers / "pyconfig.h")
-        return cls(python.version, inside, headers)
+        return cls(python.abi, inside, headers)
 
 
 def source_date_epoch():
@@ -185,22 +185,21 @@ def cross_environment(target, builder, work, epoch):
         # They replace all that Python was built with; without an -O zig adds its sanitizer.
         "CFLAGS": "-O3 -DNDEBUG -fwrapv -fno-strict-aliasing -g0",
         "_PYTHON_HOST_PLATFORM": target.platform,
-        "SETUPTOOLS_EXT_SUFFIX": target.suffix(builder.version),
+        "SETUPTOOLS_EXT_SUFFIX": target.suffix(builder.abi),
     }
 
 
 def check_type_sizes(builder, environment):
-    version, target = "{}.{}".format(*builder.version), environment["FLUIDLITE_ZIG_TARGET"]
     run(
         [*shlex.split(environment["CC"]), "-c", TOOLS / "type_sizes.c", "-o", os.devnull],
-        f"comparing the sizes of C types of {target} with those in the pyconfig.h of Python {version}",
+        f"comparing the sizes of C types of {environment['FLUIDLITE_ZIG_TARGET']} with the pyconfig.h of {builder.abi}",
         env=environment,
     )
 
 
 def build_wheel(builder, target, source, work, options):
     """Builds one wheel from the unpacked sdist; its path."""
-    tag = "abi3" if options.limited_api else "cp{}{}".format(*builder.version)
+    tag = "abi3" if options.limited_api else builder.abi
     folder = work / f"{tag}-{target.name}"
     folder.mkdir()
     environment = cross_environment(target, builder, work, options.epoch)
@@ -281,12 +280,15 @@ def main(argv=None):
     os.umask(0o022)  # the modes of files are in the wheels
     pythons = [ask_python(path) for path in options.python] if options.python else find_pythons()
     if not pythons or None in pythons:
-        parser.error("a CPython 3.11 or newer with its headers (Python.h), venv and the GIL is needed")
-    pythons.sort(key=lambda python: python.version)
+        parser.error("a CPython 3.11 or newer with its headers (Python.h) and venv is needed")
+    # The first one makes the sdist and the abi3 wheels: the limited API needs the GIL.
+    pythons.sort(key=lambda python: (python.free_threaded, python.version))
+    if pythons[0].free_threaded:
+        parser.error("a CPython with the GIL is needed for the abi3 wheels")
     targets = [target for target in TARGETS if options.target is None or target.name in options.target]
     shutil.rmtree(options.out, ignore_errors=True)
     options.out.mkdir(parents=True)
-    print("Pythons: " + ", ".join(".".join(map(str, python.full)) for python in pythons), flush=True)
+    print("Pythons: " + ", ".join(map(str, pythons)), flush=True)
     with tempfile.TemporaryDirectory(prefix="fluidlite-wheels-") as work:
         try:
             build_all(pythons, targets, Path(work), options.out.resolve(), options.jobs)

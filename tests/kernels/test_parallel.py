@@ -4,11 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import textwrap
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from checksums import CHECKS, crc
 
 from fluidlite._kernels import _parallel
 from fluidlite._kernels.optimizers import sgd_dense
@@ -118,6 +121,39 @@ def test_many_python_threads_at_once(with_threads, n_threads):
         worker.join()
     for param in results:
         np.testing.assert_array_equal(param, expected)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_all_kernels_in_several_python_threads(with_threads, n_threads):
+    """They share the pool and scratch memory; without the GIL they are there side by side."""
+    with_threads(n_threads)
+
+    def run(width):
+        found = {}
+        for check in CHECKS:
+            check(np.float32, width, lambda name, *results: found.__setitem__(name, crc(*results)))
+        return found
+
+    widths = [16, 7, 16, 50]
+    expected = {width: run(width) for width in set(widths)}
+    with ThreadPoolExecutor(len(widths)) as pool:
+        for _ in range(3):
+            for width, found in zip(widths, pool.map(run, widths), strict=True):
+                assert found == expected[width]
+
+
+def test_no_module_turns_the_gil_on():
+    """Python would say so, too, on stderr."""
+    code = """
+    import importlib, pkgutil, sys
+    import fluidlite
+    for info in pkgutil.walk_packages(fluidlite.__path__, "fluidlite."):
+        if not info.name.endswith("__main__"):
+            importlib.import_module(info.name)
+    print(getattr(sys, "_is_gil_enabled", lambda: True)())
+    """
+    result = run_python(code)
+    assert result.stdout == f"{not sysconfig.get_config_var('Py_GIL_DISABLED')}\n" and result.stderr == ""
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
