@@ -43,7 +43,7 @@ LEVELS = {
         "parallel_executor",
         "placement",
     ]
-    + ["plan", "profiler", "step", "table_binding", "trainer"],
+    + ["plan", "profile_recorder", "profiler", "step", "table_binding", "trainer"],
     5: ["contrib", "exchange", "metrics", "data_feeder", "data_loader", "dataset", "dataset_base", "inference", "input"]
     + [
         "io",

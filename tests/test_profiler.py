@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import fluidlite as fluid
-from fluidlite import executor, plan, profiler
+from fluidlite import executor, plan, profile_recorder, profiler
 from fluidlite import step as plan_step
 
 KEYS = ["calls", "total", "max", "min", "ave"]
@@ -129,7 +129,7 @@ def test_times_fit_together(train, path):
 def test_a_slow_op_has_its_share(train, path, monkeypatch):
     train(1)
     now = [0]
-    monkeypatch.setattr(profiler, "_clock", lambda: now[0])
+    monkeypatch.setattr(profile_recorder, "_clock", lambda: now[0])
 
     def pass_time(milliseconds):
         now[0] += milliseconds * 1_000_000
@@ -256,7 +256,7 @@ def test_when_off_a_run_pays_one_look():
 
 def test_when_off_the_steps_are_the_plans_own_list(train, monkeypatch):
     train(1)
-    monkeypatch.setattr(profiler._Recorder, "watch", None)
+    monkeypatch.setattr(profile_recorder.Recorder, "watch", None)
     train(1)
 
 
@@ -302,7 +302,7 @@ def test_an_empty_profile(path, capsys):
 
 def test_the_default_is_fluids(train, monkeypatch):
     written = []
-    monkeypatch.setattr(profiler._Recorder, "write", lambda self, path: written.append(path))
+    monkeypatch.setattr(profile_recorder.Recorder, "write", lambda self, path: written.append(path))
     with profiler.profiler("CPU"):
         train(1)
     profiler.start_profiler("CPU", tracer_option="AllOpDetail")
@@ -554,7 +554,7 @@ def test_what_was_put_around_the_executor_stays(train, path, monkeypatch):
 def test_a_full_trace_says_so_and_the_table_goes_on(train, path, capsys, monkeypatch):
     train(1)
     each = 1 + len(plan_ops(train.fresh))
-    monkeypatch.setattr(profiler, "_TRACE_LIMIT", 3 * each)
+    monkeypatch.setattr(profile_recorder, "_TRACE_LIMIT", 3 * each)
     with profiler.profiler("CPU", None, path):
         train(5)
     assert len(events_of(path)) == 3 * each
