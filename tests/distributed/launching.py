@@ -19,7 +19,7 @@ from pathlib import Path
 import fluidlite
 from fluidlite.distributed.launch import as_root, find_mpiexec, implementation
 
-ROOT = Path(fluidlite.__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent  # of the tests; the package may be installed elsewhere
 # What tells a process that it is a rank; a test may itself be run under a launcher.
 RANK_VARIABLES = ("OMPI_", "PMI_", "PMIX_", "PRTE_", "MPI_LOCAL", "SLURM_PROC", "HYDRA_")
 
@@ -67,7 +67,9 @@ class Job:
         for old in self.values.iterdir():
             old.unlink()
         (self.folder / "tests_values.py").write_text(_VALUES)
-        path = [str(ROOT), str(self.folder), environment.get("PYTHONPATH", "")]
+        # The package's folder may hold other packages, which come after what a test puts in their place.
+        package = Path(fluidlite.__file__).resolve().parent
+        path = [str(self.folder), environment.get("PYTHONPATH", ""), str(package.parent)]
         environment = {
             **environment,
             "PYTHONPATH": os.pathsep.join(filter(None, path)),
