@@ -44,6 +44,30 @@ def leave_it_to_the_first(error):
     sys.excepthook = wait
 
 
+class _Alarm:
+    """Calls a function after some seconds, once, unless it is stopped.
+
+    Its thread is there from the beginning, because Python 3.12 starts no threads when the program has ended.
+    """
+
+    def __init__(self):
+        self._is_set, self._stopped = threading.Event(), threading.Event()
+        threading.Thread(target=self._wait, name="fluidlite alarm", daemon=True).start()
+
+    def _wait(self):
+        self._is_set.wait()
+        if not self._stopped.is_set() and not self._stopped.wait(self._seconds):
+            self._call()
+
+    def set(self, seconds, call):
+        self._seconds, self._call = seconds, call
+        self._is_set.set()
+
+    def stop(self):
+        self._stopped.set()
+        self._is_set.set()
+
+
 class Failure:
     """What has gone wrong in a Job.
 
@@ -60,6 +84,7 @@ class Failure:
         self._told = [None] * job.size
         self._left = None
         self._process = os.getpid()
+        self._alarm = _Alarm()
         self._hook, sys.excepthook = sys.excepthook, self.on_error
         self._exit, sys.exit = sys.exit, self._exit_by
         atexit.register(self._at_exit)
@@ -70,6 +95,7 @@ class Failure:
             sys.excepthook = self._hook
         if sys.exit == self._exit_by:
             sys.exit = self._exit
+        self._alarm.stop()
 
     def check(self):
         """Raise what has gone wrong before; called before each round."""
@@ -130,14 +156,12 @@ class Failure:
             self._abort(say)
             return
         if self.error is None:
-            timer = threading.Timer(_PATIENCE, self._abort, [say])
-            timer.daemon = True
-            timer.start()
+            self._alarm.set(_PATIENCE, lambda: self._abort(say))
             try:
                 self.tell(error, whole)
             except Exception:
                 self._abort(say)
-            timer.cancel()
+            self._alarm.stop()
         if job.is_first:
             self._say_all(error, say)
         try:

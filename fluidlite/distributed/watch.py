@@ -5,6 +5,7 @@ for ever. So a thread of each rank looks at the processes of the ranks on its ma
 launchers end the ranks that are left; one rank of each machine says what was lost and where to go on, and all end.
 """
 
+import contextlib
 import mmap
 import os
 import select
@@ -195,8 +196,9 @@ class Watch:
         if status == 1:
             time.sleep(_GRACE)  # for the launcher, which has more to say
             if speaks:
-                threading.Thread(target=self._abort, daemon=True).start()
-                time.sleep(_GRACE)
+                with contextlib.suppress(RuntimeError):  # Python 3.12 starts none when the program has ended
+                    threading.Thread(target=self._abort, daemon=True).start()
+                    time.sleep(_GRACE)
         os._exit(status)
 
     def _take_the_word(self):

@@ -4,6 +4,7 @@ A launch takes a second or more, so a script checks many things. It may leave a 
 ``from tests_values import keep; keep({...})`` writes what can be written as JSON; `Outcome.values` has it, by rank.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -74,6 +75,7 @@ class Job:
             **environment,
             "PYTHONPATH": os.pathsep.join(filter(None, path)),
             "TESTS_VALUES": str(self.values),
+            "PYTHONFAULTHANDLER": "1",  # for `ask_where`
         }
         self.began = time.monotonic()
         # Files, not pipes: a rank that outlives mpiexec would hold a pipe open. A session of its own is ended whole.
@@ -95,9 +97,10 @@ class Job:
                 continue
             look, alive = now + 0.25, self.ranks_alive()
             if now > until:
+                self.ask_where(alive or [])
                 self.end()
                 said = f"{self._text(self.out)}\n{self._text(self.err)}"
-                raise AssertionError(f"no end after {timeout} s of the processes {alive}\n{said}")
+                raise AssertionError(f"no end after {timeout} s of the processes {alive}: {self.process.args}\n{said}")
             # prterun of Open MPI 5.0 may wait for ever after its ranks have ended, when one of them has failed while
             # another was about to connect (PMIX_ERR_UNREACH). What is tested are the ranks.
             seen = seen or bool(alive)
@@ -126,6 +129,14 @@ class Job:
             if mine in variables and any(v.startswith((b"OMPI_COMM_WORLD_RANK=", b"PMI_RANK=")) for v in variables):
                 alive.append(int(path.parent.name))
         return alive
+
+    @staticmethod
+    def ask_where(ranks):
+        """Let ranks that hang write the stacks of their threads to their stderr, which ends them."""
+        for pid in ranks:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGABRT)
+        time.sleep(1)
 
     def end(self):
         """End what is left of it: mpiexec is asked first, because its ranks are in sessions of their own."""
